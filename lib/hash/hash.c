@@ -1,0 +1,72 @@
+#include "lib/hash/hash.h"
+
+#include <nettle/sha2.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+#include <zlib.h>
+
+uint32_t hash_crc32(uint32_t running, const void *data, size_t n)
+{
+    return (uint32_t)crc32_z(running, data, n);
+}
+
+/* One byte of the reflected Castagnoli polynomial; no packaged library in Debian 12 offers plain CRC-32C in C. */
+static const uint32_t crc32c_nibble[16] = {
+    0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+    0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
+
+uint32_t hash_crc32c(uint32_t running, const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    uint32_t crc = ~running;
+    for (size_t i = 0; i < n; i++) {
+        crc ^= p[i];
+        crc = crc >> 4 ^ crc32c_nibble[crc & 15];
+        crc = crc >> 4 ^ crc32c_nibble[crc & 15];
+    }
+    return ~crc;
+}
+
+uint32_t hash_adler32(uint32_t running, const void *data, size_t n)
+{
+    return (uint32_t)adler32_z(running == 0 ? 1 : running, data, n);
+}
+
+uint64_t hash_xxh64(const void *data, size_t n)
+{
+    return XXH64(data, n, 0);
+}
+
+uint8_t hash_sum8ror(uint8_t running, const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    for (size_t i = 0; i < n; i++)
+        running = (uint8_t)((running << 7 | running >> 1) + p[i]);
+    return running;
+}
+
+void hash_sha256(const void *data, size_t n, uint8_t ret[HASH_SHA256_BYTES])
+{
+    struct sha256_ctx ctx;
+    sha256_init(&ctx);
+    sha256_update(&ctx, n, data);
+    sha256_digest(&ctx, HASH_SHA256_BYTES, ret);
+}
+
+void hash_derive_guid(const char *seed, const char *role, uint64_t index, uint8_t ret[16])
+{
+    char number[24];
+    int digits = snprintf(number, sizeof number, "%llu", (unsigned long long)index);
+    struct sha256_ctx ctx;
+    sha256_init(&ctx);
+    sha256_update(&ctx, strlen(seed) + 1, (const uint8_t *)seed);
+    sha256_update(&ctx, strlen(role) + 1, (const uint8_t *)role);
+    sha256_update(&ctx, (size_t)digits, (const uint8_t *)number);
+    uint8_t digest[HASH_SHA256_BYTES];
+    sha256_digest(&ctx, sizeof digest, digest);
+    /* In text order the version is the high nibble of byte 6, which lies at 7 on disk; the variant is in byte 8. */
+    memcpy(ret, digest, 16);
+    ret[7] = (uint8_t)((ret[7] & 0x0f) | 0x80);
+    ret[8] = (uint8_t)((ret[8] & 0x3f) | 0x80);
+}

@@ -1,0 +1,98 @@
+/* Copying from descriptors, and finding data between holes. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/io/private.h"
+
+enum { COPY_CHUNK_BYTES = 1 << 20 };
+
+/* The descriptor-backed device under windows, with the offset moved along; NULL when there is none. */
+static struct plat_dev *underlying(struct plat_dev *dev, uint64_t *offset)
+{
+    uint64_t start;
+    for (struct plat_dev *parent; (parent = dev_window_parent(dev, &start)) != NULL; dev = parent)
+        *offset += start;
+    return dev_fd(dev) >= 0 ? dev : NULL;
+}
+
+static int changed(struct plat_err *err)
+{
+    return err_set(err, PLAT_EIO, "the file changed while it was read: it became shorter");
+}
+
+/* In the kernel, where both sides allow it; *done says how far it came. */
+static int copy_in_kernel(int out, uint64_t offset, int fd, uint64_t n, uint64_t *done, struct plat_err *err)
+{
+    off_t to = (off_t)offset;
+    while (*done < n) {
+        uint64_t left = n - *done;
+        size_t part = left > ((uint64_t)1 << 30) ? (size_t)1 << 30 : (size_t)left;
+        ssize_t got = copy_file_range(fd, NULL, out, &to, part, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EBADF))
+            return 0; /* the plain way will tell, or do */
+        if (got < 0)
+            return err_sys(err, errno, "cannot copy");
+        if (got == 0)
+            return 0;
+        *done += (uint64_t)got;
+    }
+    return 0;
+}
+
+int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n, struct plat_err *err)
+{
+    uint64_t base = offset;
+    uint64_t done = 0;
+    if (!range_within((struct range){offset, n}, dev->size_bytes))
+        return dev_write(dev, offset, "", (size_t)(n > SIZE_MAX ? SIZE_MAX : n), err);
+    struct plat_dev *file = underlying(dev, &base);
+    int rc = file == NULL || n < COPY_CHUNK_BYTES ? 0 : copy_in_kernel(dev_fd(file), base, fd, n, &done, err);
+    if (rc != 0 || done == n)
+        return rc;
+    uint8_t *chunk = malloc(COPY_CHUNK_BYTES);
+    if (chunk == NULL)
+        return err_nomem(err, "copying a file");
+    while (rc == 0 && done < n) {
+        size_t part = n - done < COPY_CHUNK_BYTES ? (size_t)(n - done) : COPY_CHUNK_BYTES;
+        ssize_t got = read(fd, chunk, part);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            rc = got == 0 ? changed(err) : err_sys(err, errno, "cannot read");
+        else if (!bytes_all(chunk, (size_t)got, 0) || dev->sequential)
+            rc = dev_write(dev, offset + done, chunk, (size_t)got, err);
+        if (got > 0)
+            done += (uint64_t)got;
+    }
+    free(chunk);
+    return rc;
+}
+
+bool dev_next_data(struct plat_dev *dev, uint64_t from, struct range *ret)
+{
+    uint64_t base = 0;
+    if (from >= dev->size_bytes)
+        return false;
+    struct plat_dev *file = underlying(dev, &base);
+    off_t start = (off_t)(base + from);
+    off_t end = (off_t)(base + dev->size_bytes);
+    if (file != NULL) {
+        off_t data = lseek(dev_fd(file), start, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            return false;
+        if (data >= 0) {
+            if (data >= end)
+                return false;
+            off_t hole = lseek(dev_fd(file), data, SEEK_HOLE);
+            if (hole < 0 || hole > end)
+                hole = end;
+            *ret = (struct range){(uint64_t)data - base, (uint64_t)(hole - data)};
+            return true;
+        }
+    }
+    *ret = (struct range){from, dev->size_bytes - from};
+    return true;
+}

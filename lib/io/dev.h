@@ -1,0 +1,79 @@
+/* Block devices: what every reader and writer of an image goes through.
+ *
+ * A device is a pointer to a struct whose first member is struct plat_dev. Calls are positional, thread-safe for
+ * reads, and whole: read_at fills all n bytes or fails (reading past the end is PLAT_ECORRUPT and says where the
+ * image ends). Close with dev_close (NULL is fine). Kinds:
+ *   file     an image or a block device, opened read-only or read-write
+ *   memory   a growing or fixed buffer
+ *   window   a part of another device (a partition); does not own the parent
+ *   output   a new file that appears whole or not at all: written under a temporary name beside its target,
+ *            dev_output_commit() = fsync + rename + fsync of the directory; closing without it removes the file.
+ *            "-" is standard output: only ascending writes are possible, gaps become zeros, no reads.
+ *   recorder wraps a device and keeps every write and flush (crash tests)
+ *   fault    wraps a device and fails the Nth operation */
+#ifndef PLAT_LIB_IO_DEV_H
+#define PLAT_LIB_IO_DEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/bytes.h"
+#include "lib/base/err.h"
+
+struct plat_dev;
+struct plat_dev_ops {
+    int (*read_at)(struct plat_dev *dev, uint64_t offset, void *buf, size_t n, struct plat_err *err);
+    /* NULL: read-only. */
+    int (*write_at)(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n, struct plat_err *err);
+    int (*flush)(struct plat_dev *dev, struct plat_err *err);
+    void (*close)(struct plat_dev *dev);
+};
+struct plat_dev {
+    const struct plat_dev_ops *ops;
+    uint64_t size_bytes;
+    const char *name;      /* for messages: the file's name; lives as long as the device */
+    uint64_t base_offset;  /* where byte 0 of this device lies in the outermost image (windows) */
+    bool sequential;       /* writes must ascend and reads fail: a pipe */
+};
+
+int dev_open_file(const char *path, bool writable, struct plat_dev **ret, struct plat_err *err);
+/* Copies nothing: `bytes` must outlive the device. */
+int dev_open_const(const void *bytes, size_t n, const char *name, struct plat_dev **ret, struct plat_err *err);
+/* A zero-filled, writable buffer of its own. */
+int dev_open_memory(uint64_t size_bytes, const char *name, struct plat_dev **ret, struct plat_err *err);
+/* Bytes of a memory device; NULL for other kinds. */
+uint8_t *dev_memory_bytes(struct plat_dev *dev);
+/* `part` must lie within parent, or PLAT_ECORRUPT naming both ends. Writable if the parent is. */
+int dev_open_window(struct plat_dev *parent, struct range part, struct plat_dev **ret, struct plat_err *err);
+
+int dev_read(struct plat_dev *dev, uint64_t offset, void *buf, size_t n, struct plat_err *err);
+int dev_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n, struct plat_err *err);
+int dev_flush(struct plat_dev *dev, struct plat_err *err);
+void dev_close(struct plat_dev *dev);
+/* Copies n bytes from file descriptor `fd` (at its current offset) to the device; fewer in the file is PLAT_EIO
+ * ("changed while it was read"). Uses copy_file_range or large reads; holes in the source stay holes. */
+int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n, struct plat_err *err);
+/* The next range at or after `from` that may hold non-zero bytes (SEEK_DATA); whole rest where unknown. */
+bool dev_next_data(struct plat_dev *dev, uint64_t from, struct range *ret);
+
+/* New output. The size is fixed at once (sparse). path "-" writes to standard output. */
+int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret, struct plat_err *err);
+/* Makes it appear; the device stays open for reading (PLAT_EIO: nothing appeared). For "-": pads to size, flushes. */
+int dev_output_commit(struct plat_dev *dev, struct plat_err *err);
+/* Removes temporary outputs of this process that are not committed; async-signal-safe: call it in a handler. */
+void dev_output_abandon_all(void);
+
+/* Recorder: keeps writes to `inner` (not owned) in order, with flush marks. */
+struct dev_event {
+    bool flush;
+    uint64_t offset;
+    size_t n;
+    uint8_t *bytes; /* owned by the recorder */
+};
+int dev_open_recorder(struct plat_dev *inner, struct plat_dev **ret, struct plat_err *err);
+size_t dev_recorder_events(const struct plat_dev *dev, const struct dev_event **ret);
+/* Fails operation number `nth` (0 first; counts reads, writes and flushes) with PLAT_EIO, and all later ones. */
+int dev_open_fault(struct plat_dev *inner, uint64_t nth, struct plat_dev **ret, struct plat_err *err);
+
+#endif
