@@ -1,0 +1,96 @@
+/* Walking the static map. */
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/layout/eval.h"
+
+static bool wanted(const struct walk_sink *sink, const char *path)
+{
+    return sink->wants == NULL || sink->wants(sink->ctx, path);
+}
+
+static int damage(const struct walk_sink *sink, const char *path, const struct plat_err *why, uint64_t offset)
+{
+    return finding_report(&sink->findings, SEVERITY_ERROR, "unreadable", path, why->has_offset ? &why->offset : &offset,
+                          NULL, "%s", why->text);
+}
+
+static int walk_extent(const struct walk_sink *sink, const struct map_entry *entry, struct range place)
+{
+    if (sink->extent == NULL || place.bytes == 0)
+        return 0;
+    struct extent extent = {.place = place, .kind = entry->is_extent ? entry->extent : EXTENT_METADATA, .path = entry->name};
+    return sink->extent(sink->ctx, &extent);
+}
+
+static int walk_array(struct image *image, const struct map_entry *entry, const struct map_place *place,
+                      const struct walk_sink *sink)
+{
+    struct plat_err why = {0};
+    int rc = 0;
+    if (sink->array != NULL)
+        rc = sink->array(sink->ctx, entry->name, place->count, entry->type);
+    if (rc == 0)
+        rc = walk_extent(sink, entry, (struct range){place->offset, place->count * place->stride});
+    if (rc != 0 || sink->instance == NULL || (place->count > WALK_BULK_ELEMENTS && !sink->elements))
+        return rc;
+    for (uint64_t i = 0; rc == 0 && i < place->count; i++) {
+        char path[128];
+        struct inst inst;
+        (void)snprintf(path, sizeof path, "%s[%llu]", entry->name, (unsigned long long)i);
+        if (!wanted(sink, path))
+            continue;
+        if (image_map_inst(image, entry, i, &inst, &why) != 0)
+            return damage(sink, path, &why, place->offset + i * place->stride); /* nor will those behind it be readable */
+        inst.path = path;
+        rc = sink->instance(sink->ctx, &inst);
+    }
+    return rc;
+}
+
+static int walk_entry(struct image *image, const struct map_entry *entry, const struct walk_sink *sink)
+{
+    struct plat_err why = {0};
+    struct map_place place;
+    struct inst inst;
+    if (!wanted(sink, entry->name))
+        return 0;
+    if (image_map_place(image, entry, &place, &why) != 0)
+        return damage(sink, entry->name, &why, 0);
+    if (!place.present)
+        return 0;
+    if (entry->is_extent) {
+        struct range range = {place.offset, place.stride};
+        if (!range_within(range, image->dev->size_bytes))
+            return finding_report(&sink->findings, SEVERITY_ERROR, "outside", entry->name, &place.offset, NULL,
+                                  "%llu bytes expected here, but the image ends at 0x%llx",
+                                  (unsigned long long)place.stride, (unsigned long long)image->dev->size_bytes);
+        return walk_extent(sink, entry, range);
+    }
+    if (place.is_array) {
+        if (!range_within((struct range){place.offset, place.count * place.stride}, image->dev->size_bytes)) {
+            int rc = finding_report(&sink->findings, SEVERITY_ERROR, "outside", entry->name, &place.offset, NULL,
+                                    "%llu elements of %llu bytes run past the end of the image at 0x%llx",
+                                    (unsigned long long)place.count, (unsigned long long)place.stride,
+                                    (unsigned long long)image->dev->size_bytes);
+            if (rc != 0 || place.offset >= image->dev->size_bytes)
+                return rc;
+            place.count = (image->dev->size_bytes - place.offset) / place.stride;
+        }
+        return walk_array(image, entry, &place, sink);
+    }
+    if (image_map_inst(image, entry, 0, &inst, &why) != 0)
+        return damage(sink, entry->name, &why, place.offset);
+    int rc = walk_extent(sink, entry, (struct range){inst.offset, inst.size_bytes});
+    return rc != 0 || sink->instance == NULL ? rc : sink->instance(sink->ctx, &inst);
+}
+
+int image_walk_map(struct image *image, const struct walk_sink *sink, struct plat_err *err)
+{
+    for (size_t i = 0; i < image->layout->n_map; i++) {
+        int rc = walk_entry(image, &image->layout->map[i], sink);
+        if (rc != 0)
+            return rc == PLAT_ESTOP ? rc : err_set(err, rc, "walking '%s' stopped", image->layout->map[i].name);
+    }
+    return 0;
+}
