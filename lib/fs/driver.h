@@ -1,0 +1,192 @@
+/* What a format driver offers, and the registry that commands look drivers up in.
+ *
+ * A driver is one const struct fs_driver with designated initialisers. Operations that a format lacks are NULL, so
+ * callers fail closed (PLAT_EUNSUPPORTED, "fat32 has no symbolic links"). Every handle starts with struct fs.
+ *
+ * Two roles, either or both:
+ *   - a partition table has `partitions` and `table`;
+ *   - a filesystem has `root`, `readdir`, `stat`, `read`, ... and `maker`.
+ * walk() yields every typed structure and every extent, so that the bytes it produces cover the whole device:
+ * structures, data, free space, padding. check() adds what the layout language cannot say (chains, cross-links,
+ * overlaps); fs_verify (lib/fs/verify.h) runs layout checks on everything walked, layout rules, then check(). */
+#ifndef PLAT_LIB_FS_DRIVER_H
+#define PLAT_LIB_FS_DRIVER_H
+
+#include <jansson.h>
+
+#include "lib/base/progress.h"
+#include "lib/layout/inst.h"
+#include "lib/tree/tree.h"
+
+struct fs_driver;
+
+struct fs {
+    const struct fs_driver *driver;
+    struct plat_dev *dev;     /* not owned */
+    struct image *image;      /* layout over dev; owned, closed by fs_close */
+};
+
+struct fs_open_options {
+    bool writable;
+    uint32_t sector_bytes; /* 0: find out */
+    bool degraded;         /* open as much as possible (verify, dump of a damaged image) */
+};
+
+/* How sure a driver is that the device holds its format. */
+enum fs_probe { FS_PROBE_NO = 0, FS_PROBE_DAMAGED = 10, FS_PROBE_MAYBE = 40, FS_PROBE_YES = 80 };
+struct fs_probe_result {
+    int score;
+    uint32_t sector_bytes; /* found, 0 when it does not matter */
+    char refusal[160];     /* recognised but not handled: "FAT16 ..."; "" otherwise */
+};
+
+struct fs_stat {
+    enum tree_kind kind;
+    uint64_t size_bytes;
+    uint32_t mode;         /* permission bits; when has_mode */
+    bool has_mode;
+    bool has_mtime;
+    int64_t mtime_s;
+    uint32_t mtime_ns;
+    uint32_t uid, gid;
+    uint16_t attributes;   /* as in struct tree_node */
+};
+struct fs_dirent {
+    const char *name;      /* UTF-8, NUL-terminated; valid during the callback. Not checked for '/' or "..". */
+    uint64_t node;
+    enum tree_kind kind;
+};
+typedef int (*fs_dirent_fn)(void *ctx, const struct fs_dirent *entry);
+
+struct fs_space {
+    uint64_t total_bytes, free_bytes, block_bytes, n_files;
+    char label[64];
+    char uuid[40];
+};
+
+/* ---- partition tables ---- */
+
+enum { TABLE_MAX_PARTITIONS = 1024, TABLE_NAME_BYTES = 36 * 3 + 1 };
+struct table_partition {
+    uint32_t number;       /* 1-based slot */
+    uint64_t first_sector;
+    uint64_t sectors;
+    char type[40];         /* well-known name ("esp") or GUID / "0x0c" text */
+    uint8_t type_guid[16]; /* gpt */
+    uint8_t mbr_type;      /* mbr */
+    uint8_t guid[16];      /* gpt: unique GUID */
+    char name[TABLE_NAME_BYTES]; /* gpt */
+    uint64_t attributes;   /* gpt; mbr: 0x80 = active */
+};
+typedef int (*table_partition_fn)(void *ctx, const struct table_partition *partition);
+
+struct table_spec {
+    uint32_t sector_bytes;
+    uint64_t disk_sectors;
+    uint8_t disk_guid[16]; /* gpt */
+    uint32_t mbr_signature;/* mbr */
+    bool mbr_active_flag;  /* gpt: 80h in the protective record, for BIOSes that want it */
+    const struct table_partition *partitions;
+    size_t n_partitions;
+};
+struct table_room {
+    uint64_t first_usable_sector; /* before alignment */
+    uint64_t tail_sectors;        /* kept free at the end */
+    uint32_t max_partitions;
+};
+struct table_maker {
+    int (*room)(uint32_t sector_bytes, struct table_room *ret, struct plat_err *err);
+    /* "esp" or GUID (gpt), "esp"/"linux"/"0x0c" (mbr) into type_guid / mbr_type and type. */
+    int (*parse_type)(const char *text, struct table_partition *ret, struct plat_err *err);
+    /* Well-known names, for messages and --help: i from 0; NULL past the end. */
+    const char *(*type_name)(size_t i);
+    /* Every rule that makes a table bad (overlap, outside, duplicate GUID, name too long): PLAT_EINVALID naming the
+     * partition and the minimum that works. */
+    int (*validate)(const struct table_spec *spec, struct plat_err *err);
+    int (*write_head)(const struct table_spec *spec, struct plat_dev *dev, struct plat_err *err);
+    int (*write_tail)(const struct table_spec *spec, struct plat_dev *dev, struct plat_err *err);
+};
+
+/* ---- making a filesystem from a tree ---- */
+
+struct make_option_desc {
+    const char *name, *argument, *doc; /* "cluster-bytes", "N", "cluster size; default by volume size" */
+};
+struct make_options {
+    const char *label;         /* NULL: format's default */
+    const char *uuid;          /* NULL: derived from seed and tree_digest */
+    const char *seed;          /* never NULL */
+    uint32_t sector_bytes;     /* 512 or 4096 */
+    uint64_t first_sector;     /* where the image will lie on its disk; 0 for a bare image */
+    bool has_time;             /* time of the volume itself (label entry); else newest mtime of the tree */
+    int64_t time_s;
+    json_t *extra;             /* object of format options by name, as in `options`; may be NULL. Unknown: PLAT_EINVALID */
+};
+struct make_plan; /* each maker's own */
+struct fs_maker {
+    const struct make_option_desc *options;
+    size_t n_options;
+    /* What the tree needs. Checks everything about names and sizes that can be checked before writing. */
+    int (*plan)(struct tree *tree, const struct make_options *options, struct make_plan **ret, struct plat_err *err);
+    /* Smallest image that holds the tree plus slack_bytes of free space (and is legal for the format). */
+    int (*min_bytes)(struct make_plan *plan, uint64_t slack_bytes, uint64_t *ret, struct plat_err *err);
+    /* Fix the geometry for exactly size_bytes; PLAT_EINVALID with the minimum that works when too small. */
+    int (*settle)(struct make_plan *plan, uint64_t size_bytes, struct plat_err *err);
+    /* One line for --explain: "4 KiB clusters, 65,536 of them, 2 FATs of 512 sectors". */
+    void (*describe)(const struct make_plan *plan, struct strbuf *ret);
+    /* Writes ascending offsets only (works on a pipe). `dev` is zero-filled and size_bytes long. */
+    int (*write)(struct make_plan *plan, struct plat_dev *dev, struct progress *progress, struct plat_err *err);
+    void (*close)(struct make_plan *plan);
+};
+
+struct fs_driver {
+    const char *name;        /* "fat32" */
+    const char *title;       /* "FAT32 filesystem" */
+    const char *layout_name; /* embedded schema; NULL when the format has none */
+    int (*probe)(struct plat_dev *dev, const struct fs_open_options *options, struct fs_probe_result *ret,
+                 struct plat_err *err);
+    /* `image` is opened by the caller (fs_open) and owned by the handle from success on. */
+    int (*open)(struct plat_dev *dev, struct image *image, const struct fs_open_options *options, struct fs **ret,
+                struct plat_err *err);
+    void (*close)(struct fs *fs); /* frees the handle; not dev, not image */
+
+    int (*partitions)(struct fs *fs, table_partition_fn fn, void *ctx, struct plat_err *err);
+    const struct table_maker *table;
+
+    int (*root)(struct fs *fs, uint64_t *ret_node, struct plat_err *err);
+    int (*lookup)(struct fs *fs, uint64_t dir, const char *name, uint64_t *ret_node, struct plat_err *err);
+    int (*readdir)(struct fs *fs, uint64_t dir, fs_dirent_fn fn, void *ctx, struct plat_err *err);
+    int (*stat)(struct fs *fs, uint64_t node, struct fs_stat *ret, struct plat_err *err);
+    /* Up to n bytes from offset; *ret_n is less only at the end of the file. */
+    int (*read)(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
+                struct plat_err *err);
+    int (*readlink)(struct fs *fs, uint64_t node, struct strbuf *ret, struct plat_err *err);
+    int (*space)(struct fs *fs, struct fs_space *ret, struct plat_err *err);
+
+    int (*walk)(struct fs *fs, const struct walk_sink *sink, struct plat_err *err);
+    int (*check)(struct fs *fs, const struct finding_sink *sink, struct plat_err *err);
+    const struct fs_maker *maker;
+};
+
+/* All drivers, most specific first (formats/registry.c). */
+extern const struct fs_driver *const fs_drivers[];
+extern const size_t n_fs_drivers;
+const struct fs_driver *fs_driver_find(const char *name); /* NULL: none */
+
+/* Asks one driver. An image that is too small or unreadable for the format scores 0; only PLAT_EIO and PLAT_ENOMEM
+ * fail. */
+int fs_probe_one(const struct fs_driver *driver, struct plat_dev *dev, const struct fs_open_options *options,
+                 struct fs_probe_result *ret, struct plat_err *err);
+/* The driver with the highest score (NULL: none above 0) and its result. Of equals, the first one registered. */
+int fs_probe_all(struct plat_dev *dev, const struct fs_open_options *options, const struct fs_driver **ret,
+                 struct fs_probe_result *ret_result, struct plat_err *err);
+/* Opens with a given driver, loading its embedded layout (cached for the process). */
+int fs_open(const struct fs_driver *driver, struct plat_dev *dev, const struct fs_open_options *options,
+            struct fs **ret, struct plat_err *err);
+void fs_close(struct fs *fs);
+/* Resolves "/a/b" from the root; PLAT_ENOTFOUND names the component. */
+int fs_resolve(struct fs *fs, const char *path, uint64_t *ret_node, struct plat_err *err);
+/* The embedded layout of this name, loaded once; owned by the library. PLAT_ENOTFOUND lists what there is. */
+int fs_layout(const char *name, const struct layout **ret, struct plat_err *err);
+
+#endif

@@ -1,0 +1,126 @@
+#!/bin/bash
+# make bench: plat build (GPT, FAT32, full verification) beside genimage and beside sfdisk + mkfs.fat + mcopy in place,
+# in one run, on tmpfs. Prints the table and writes BENCHMARKS.md. BENCH_QUICK=1 leaves out mcopy where it takes minutes.
+set -euo pipefail
+export LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=1700000000 MTOOLS_SKIP_CHECK=1 PATH="$PATH:/usr/sbin:/sbin"
+plat=${PLAT:-build/plat}
+base=/dev/shm
+[ "$(stat -f -c %T $base 2>/dev/null)" = tmpfs ] || base=${TMPDIR:-/tmp}
+work=$(mktemp -d "$base/plat-bench.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+now() { echo "${EPOCHREALTIME/./}"; }
+
+# Every file gets 1 to 4096 bytes of its own, the same in each run.
+small() { # DIR COUNT NAME-FORMAT PER-DIR
+    local dir=$1 count=$2 format=$3 per=$4 i sub
+    head -c 8192 /dev/zero | tr '\0' 'x' > "$work/pattern"
+    local pattern; pattern=$(<"$work/pattern")
+    for ((i = 0; i < count; i++)); do
+        sub=$dir
+        if [ "$per" -gt 0 ]; then printf -v sub '%s/d%03d' "$dir" $((i / per)); fi
+        [ $((i % (per > 0 ? per : count))) -ne 0 ] || mkdir -p "$sub"
+        # shellcheck disable=SC2059
+        printf -v name "$format" "$i"
+        printf '%d %s' "$i" "${pattern:0:$(((i * 37) % 4096))}" > "$sub/$name"
+    done
+}
+echo "making the sources in $work" >&2
+mkdir -p "$work"/{boot,tree,flat,clash,big}
+kernel=$(ls /boot/vmlinuz-* 2>/dev/null | head -n 1 || true)
+if [ -n "$kernel" ]; then cp "$kernel" "$work/boot/linux"; else head -c 9000000 /dev/urandom > "$work/boot/linux"; fi
+initrd=$(ls /boot/initrd.img-* 2>/dev/null | head -n 1 || true)
+if [ -n "$initrd" ]; then cp "$initrd" "$work/boot/initrd"; else head -c 25000000 /dev/urandom > "$work/boot/initrd"; fi
+small "$work/tree" 20000 'file-%05d.dat' 100
+small "$work/flat" 20000 'file-%05d.dat' 0
+small "$work/clash" 2500 'config-entry-%05d.json' 0
+head -c 400000000 /dev/urandom > "$work/big/image.bin"
+
+recipe() { # CASE MIB
+    cat > "$work/$1.json" <<J
+{ "table": "gpt", "seed": "bench", "partitions": [
+  { "name": "esp", "type": "esp", "format": "fat32", "size": "$2MiB", "files": [ { "to": "/", "from": "$work/$1" } ] } ] }
+J
+}
+run_plat() { "$plat" build "$work/$1.json" -o "$work/out/plat.img"; }
+run_genimage() {
+    mkdir -p "$work/g/in" "$work/g/out"
+    cat > "$work/g/c.cfg" <<G
+image esp.vfat { vfat { extraargs = "-F 32" } size = ${2}M mountpoint = "/" }
+image disk.img { hdimage { partition-table-type = "gpt" }
+  partition esp { partition-type-uuid = "U" image = "esp.vfat" } }
+G
+    genimage --loglevel 0 --rootpath "$work/$1" --tmppath "$work/g/tmp" --inputpath "$work/g/in" --outputpath "$work/g/out" \
+        --config "$work/g/c.cfg" >"$work/g/log" 2>&1 || { cat "$work/g/log" >&2; return 1; }
+}
+run_mcopy() {
+    local image=$work/out/mcopy.img
+    rm -f "$image"; truncate -s $(($2 + 2))M "$image"
+    printf 'label: gpt\nstart=2048, size=%d, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B, name=esp\n' $(($2 * 2048)) |
+        sfdisk -q "$image" >/dev/null 2>&1
+    mkfs.fat -F 32 --invariant --offset 2048 "$image" $(($2 * 1024)) >/dev/null
+    (cd "$work/$1" && mcopy -s -p -m -Q -i "$image@@1048576" ./* ::)
+}
+best() { # RUNS COMMAND... : seconds of the fastest run
+    local runs=$1 i start took least=""
+    shift
+    for ((i = 0; i < runs; i++)); do
+        rm -rf "$work/out" "$work/g"; mkdir -p "$work/out"
+        start=$(now)
+        "$@" || return 1
+        took=$(($(now) - start))
+        if [ -z "$least" ] || [ "$took" -lt "$least" ]; then least=$took; fi
+    done
+    awk "BEGIN { printf \"%.3f\", $least / 1e6 }"
+}
+memory() { # CASE: peak resident KiB of plat
+    rm -rf "$work/out"; mkdir -p "$work/out"
+    /usr/bin/time -f %M -o "$work/rss" "$plat" build "$work/$1.json" -o "$work/out/plat.img"
+    cat "$work/rss"
+}
+ratio() { awk "BEGIN { if (\"$1\" == \"-\") print \"-\"; else printf \"%.1f\", $1 / $2 }"; }
+table=$work/table
+: > "$table"
+row() { # CASE TITLE MIB RUNS-SLOW FILES TARGET-GENIMAGE TARGET-MCOPY
+    local p g m rss limit
+    recipe "$1" "$3"
+    echo "$2" >&2
+    p=$(best 5 run_plat "$1" "$3")
+    g=$(best "$4" run_genimage "$1" "$3")
+    if [ -n "${BENCH_QUICK:-}" ] && [ "$4" -eq 1 ]; then m=-; else m=$(best "$4" run_mcopy "$1" "$3"); fi
+    rss=$(memory "$1")
+    limit=$((16 * 1024 + 200 * $5 / 1024))
+    printf '| %s | %s | %s | %s | %s (%s) | %s (%s) | %s of %s |\n' "$2" "$p" "$g" "$m" "$(ratio "$g" "$p")" "$6" \
+        "$(ratio "$m" "$p")" "$7" "$rss" "$limit" >> "$table"
+}
+row boot "kernel + initrd" 64 3 2 "10" "1"
+row tree "20,000 small files, 100 a directory" 200 3 20000 "6" "1.8"
+row flat "20,000 small files in one directory" 200 1 20000 "-" "37"
+row clash "2,500 names whose 8.3 aliases collide" 64 1 2500 "-" "400"
+row big "one file of 400 MB" 512 3 1 "3.5" "0.9"
+
+recipe tree 4094
+rm -rf "$work/out"; mkdir -p "$work/out"
+run_plat tree 4094
+verify=$(best_dir=$work/out; start=$(now); "$plat" verify --quiet "$best_dir/plat.img" >/dev/null; awk "BEGIN { printf \"%.3f\", $(($(now) - start)) / 1e6 }")
+/usr/bin/time -f %M -o "$work/rss" "$plat" verify --quiet "$work/out/plat.img" >/dev/null
+verify_kib=$(cat "$work/rss")
+/usr/bin/time -f '%e %M' -o "$work/rss" "$plat" dump --json "$work/out/plat.img" > /dev/null
+dump=$(cat "$work/rss")
+
+{
+    echo "# Benchmarks"
+    echo
+    echo "Written by \`make bench\` on $(date -u +%F). Seconds, best of several runs in one session, sources and outputs on"
+    echo "$(stat -f -c %T "$base") ($base). plat's time includes the partition table, the filesystem and a full verification of the"
+    echo "finished disk; the others verify nothing. Targets in parentheses; a ratio above 1 means that plat is faster."
+    echo
+    echo "Machine: $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(uname -sr),"
+    echo "genimage $(genimage --version 2>&1 | tail -n 1), $(mkfs.fat --help 2>&1 | head -n 1 | cut -d' ' -f1,2), $(mtools --version 2>&1 | head -n 1)."
+    echo
+    echo "| case | plat | genimage | sfdisk + mkfs.fat + mcopy | genimage / plat (target) | mcopy / plat (target) | plat's peak KiB, of allowed |"
+    echo "| --- | --- | --- | --- | --- | --- | --- |"
+    cat "$table"
+    echo
+    echo "A 4 GiB disk with the 20,000 files of the second row: \`plat verify\` $verify s and $verify_kib KiB (targets: 2 s, 131072 KiB);"
+    echo "\`plat dump --json\` ${dump% *} s and ${dump#* } KiB."
+} | tee BENCHMARKS.md

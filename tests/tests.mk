@@ -1,0 +1,73 @@
+# Everything about testing; included by the Makefile.
+
+BATS := $(sort $(wildcard tests/cli/*.bats tests/oracle/*.bats tests/bad/*.bats tests/gen/*.bats tests/golden/*.bats))
+AGREE_BIN := $(FORMATS:%=$(B)/unit/agree_%)
+
+$(B)/unit/agree_%: $(B)/gen/agree_%.c $(B)/libplat.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libplat.a $(PKG_LIBS)
+.PRECIOUS: $(B)/gen/agree_%.c
+
+.PHONY: deps-build deps-test
+deps-build:
+	@sh tests/deps.sh build
+deps-test:
+	@sh tests/deps.sh test
+
+# The package list must be settled before make evaluates pkg-config, hence the second make.
+.PHONY: check check-built unit
+check: deps-test
+	@$(MAKE) --no-print-directory check-built
+check-built: all $(UNIT_BIN) $(AGREE_BIN)
+	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) CC="$(CC)" bash tests/run.sh $(UNIT_BIN) $(AGREE_BIN) $(BATS)
+unit: $(UNIT_BIN) $(AGREE_BIN)
+	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) bash tests/run.sh $(UNIT_BIN) $(AGREE_BIN)
+
+.PHONY: demo
+demo:
+	@sh tests/deps.sh demo
+	@$(MAKE) --no-print-directory all
+	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) sh examples/linux-disk/demo.sh
+
+.PHONY: install uninstall
+install: all
+	@B=$(B) DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SOVERSION=$(SOVERSION) sh tests/install.sh
+
+.PHONY: lint
+lint:
+	@sh tests/deps.sh lint
+	@$(MAKE) --no-print-directory all
+	@B=$(B) bash tests/lint.sh
+
+.PHONY: asan
+asan:
+	@sh tests/deps.sh test
+	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory check-built \
+		B=$(B)-asan CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+
+.PHONY: coverage
+coverage:
+	@sh tests/deps.sh test coverage
+	@find $(B)-cov -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory check-built B=$(B)-cov CFLAGS="-O0 -g --coverage"
+	@bash tests/coverage.sh $(B)-cov
+
+FUZZ_SECONDS ?= 60
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+.PHONY: fuzz
+fuzz:
+	@sh tests/deps.sh fuzz
+	@$(MAKE) --no-print-directory all
+	@B=$(B) CLANG=$(CLANG) FUZZ_SECONDS=$(FUZZ_SECONDS) CFLAGS_ALL="$(filter-out -Werror -Wconversion,$(ALL_CFLAGS))" \
+		LIB_SRC="$(LIB_SRC) $(GEN_C)" CMD_SRC="$(filter-out plat.c,$(CMD_SRC))" LIBS="$(PKG_LIBS)" bash tests/fuzz/run.sh $(FUZZ_SRC)
+
+.PHONY: bench
+bench:
+	@sh tests/deps.sh bench
+	@$(MAKE) --no-print-directory all
+	@PLAT=$(abspath $(B)/plat) bash tests/bench/bench.sh
+
+.PHONY: golden-update
+golden-update: all
+	@B=$(B) bash tests/gen/update.sh
