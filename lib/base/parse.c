@@ -176,13 +176,14 @@ bool glob_match(const char *pattern, const char *text)
      * is the only one worth extending, except that a '*' which meets '/' gives way to an earlier '**'. */
     const char *star = NULL, *star_text = NULL;
     const char *deep = NULL, *deep_text = NULL;
+    bool deep_component = false; /* it was a double star and a slash: what follows starts a component */
     const char *p = pattern;
     const char *t = text;
     for (;;) {
         if (p[0] == '*' && p[1] == '*') {
             p += 2;
-            if (*p == '/' && (t == text || t[-1] == '/'))
-                p++; /* "a/" before "b" may be empty */
+            deep_component = *p == '/' && (t == text || t[-1] == '/');
+            p += deep_component;
             deep = p;
             deep_text = t;
             star = NULL;
@@ -211,7 +212,9 @@ bool glob_match(const char *pattern, const char *text)
             t = ++star_text;
             p = star;
         } else if (deep != NULL && *deep_text != '\0') {
-            t = ++deep_text;
+            do
+                t = ++deep_text;
+            while (deep_component && t[-1] != '/' && *t != '\0');
             p = deep;
             star = NULL;
         } else {

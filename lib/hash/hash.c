@@ -8,7 +8,14 @@
 
 uint32_t hash_crc32(uint32_t running, const void *data, size_t n)
 {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    /* Sums that never change let the fuzzer past them; images in a fuzz build are made with the same sum. */
+    (void)data;
+    (void)n;
+    return running;
+#else
     return (uint32_t)crc32_z(running, data, n);
+#endif
 }
 
 /* One byte of the reflected Castagnoli polynomial; no packaged library in Debian 12 offers plain CRC-32C in C. */

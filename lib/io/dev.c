@@ -94,7 +94,7 @@ static int memory_open(const struct plat_dev_ops *ops, uint64_t size_bytes, cons
 
 int dev_open_const(const void *bytes, size_t n, const char *name, struct plat_dev **ret, struct plat_err *err)
 {
-    struct memory_dev *m;
+    struct memory_dev *m = NULL;
     int rc = memory_open(&const_ops, n, name, &m, err);
     if (rc != 0)
         return rc;
@@ -105,7 +105,7 @@ int dev_open_const(const void *bytes, size_t n, const char *name, struct plat_de
 
 int dev_open_memory(uint64_t size_bytes, const char *name, struct plat_dev **ret, struct plat_err *err)
 {
-    struct memory_dev *m;
+    struct memory_dev *m = NULL;
     int rc = memory_open(&memory_ops, size_bytes, name, &m, err);
     if (rc != 0)
         return rc;

@@ -275,6 +275,20 @@ static mode_t output_mode(const char *path)
     return (mode_t)(0666 & ~mask);
 }
 
+/* Makes the file and takes its slot in one step as far as signals can tell: one between them would leave it. */
+static int create_temp(struct file_dev *f)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    f->fd = mkostemp(f->temp, O_CLOEXEC);
+    int saved_errno = errno;
+    if (f->fd >= 0)
+        f->slot = slot_take(f->temp);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return f->fd < 0 ? saved_errno : 0;
+}
+
 int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret, struct plat_err *err)
 {
     struct file_dev *f;
@@ -300,16 +314,14 @@ int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret
         file_close(&f->dev);
         return err_nomem(err, "creating an output");
     }
-    f->fd = mkostemp(f->temp, O_CLOEXEC);
-    if (f->fd < 0) {
-        rc = err_sys(err, errno, "cannot create a file beside it");
+    int saved_errno = create_temp(f);
+    if (saved_errno != 0) {
+        rc = err_sys(err, saved_errno, "cannot create a file beside it");
         free(f->temp);
         f->temp = NULL;
-    } else {
-        f->slot = slot_take(f->temp);
-        if (ftruncate(f->fd, (off_t)size_bytes) != 0 || size_bytes > INT64_MAX)
-            rc = err_sys(err, size_bytes > INT64_MAX ? EFBIG : errno, "cannot make a file of %llu bytes",
-                         (unsigned long long)size_bytes);
+    } else if (size_bytes > INT64_MAX || ftruncate(f->fd, (off_t)size_bytes) != 0) {
+        rc = err_sys(err, size_bytes > INT64_MAX ? EFBIG : errno, "cannot make a file of %llu bytes",
+                     (unsigned long long)size_bytes);
     }
     if (rc != 0) {
         err_image(err, path);

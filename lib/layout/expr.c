@@ -215,10 +215,11 @@ static int parse_primary(struct parser *p, const struct expr **ret)
     if (token.kind == TOKEN_NUM) {
         if ((rc = scan(p)) != 0)
             return rc;
-        return make(p, (struct expr){.op = EXPR_NUM, .num = token.num}, token.at, ret);
+        bool hex = token.at + 1 < p->n && p->src[token.at] == '0' && (p->src[token.at + 1] | 0x20) == 'x';
+        return make(p, (struct expr){.op = EXPR_NUM, .num = token.num, .hex = hex}, token.at, ret);
     }
     if (token.kind == TOKEN_TEXT || token.kind == TOKEN_NAME) {
-        const char *text;
+        const char *text = NULL;
         if ((rc = copy_token(p, &text)) != 0 || (rc = scan(p)) != 0)
             return rc;
         if (token.kind == TOKEN_TEXT)

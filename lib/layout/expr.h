@@ -53,6 +53,7 @@ struct expr {
     enum expr_op op;
     unsigned column; /* 1-based, in the source text */
     expr_num num;
+    bool hex; /* NUM: the source wrote it in hexadecimal; for printing */
     const char *text;
     size_t text_bytes;
     const struct expr *arg[EXPR_MAX_ARGS];

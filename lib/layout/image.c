@@ -230,7 +230,9 @@ int image_map_inst(struct image *image, const struct map_entry *entry, uint64_t 
                        entry->name, ret, err);
         cache->busy = false;
     }
-    if (rc == 0)
+    if (rc == 0) {
         ret->index = index;
+        ret->is_mirror = entry->mirror != NULL;
+    }
     return rc;
 }

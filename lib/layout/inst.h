@@ -44,6 +44,7 @@ struct inst {
     uint64_t offset;          /* of byte 0 in image->dev */
     const struct inst *parent;/* enclosing struct, or NULL */
     uint64_t index;           /* position in its array, or 0 */
+    bool is_mirror;           /* a declared copy: what is wrong with it is that it differs, nothing else */
     const char *path;         /* "primary", "dir[\"/EFI\"][2]": relative to the layer; owned by the maker */
 };
 

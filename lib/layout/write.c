@@ -150,7 +150,7 @@ int inst_set(const struct inst *inst, const struct field *field, uint64_t index,
         return rc;
     uint8_t *p = bytes + (v.bytes - inst->bytes);
     uint8_t guid[16];
-    uint64_t number;
+    uint64_t number = 0;
     switch (field->repr) {
     case REPR_CHARS:
     case REPR_UTF16:
