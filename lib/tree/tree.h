@@ -1,21 +1,21 @@
 /* A file tree to store: gathered from directories, archives, single files and bytes in memory, then sorted
  * (bytewise by name in each directory) and handed to a format's maker.
  *
- * Memory: 80 bytes a node plus its name. While several sources are merged or an archive is read, an index of at most
- * 48 bytes a node more; tree_finish drops it. File contents are never held: nodes remember where to read them (a host
- * directory, a spool file for archive members, or a literal).
+ * Memory: 80 bytes a node plus its name. While several sources are merged or an archive is read, an index of
+ * at most 48 bytes a node more; tree_finish drops it. File contents are never held: nodes remember where to
+ * read them (a host directory, a spool file for archive members, or a literal).
  *
  * Order of use: tree_open, tree_add_* , tree_apply_override, tree_finish; then read-only use; tree_close.
  *
- * Merging: a later addition of the same path replaces an earlier file; directories merge, and the later one's mode,
- * owner and time stay. A directory may replace a file, a file may replace an empty directory; a file in place of a
- * directory that has something in it is PLAT_EINVALID, as is a path that runs through something other than a
- * directory (symbolic links are never followed inside the tree).
+ * Merging: a later addition of the same path replaces an earlier file; directories merge, and the later one's
+ * mode, owner and time stay. A directory may replace a file, a file may replace an empty directory; a file in
+ * place of a directory that has something in it is PLAT_EINVALID, as is a path that runs through something
+ * other than a directory (symbolic links are never followed inside the tree).
  *
  * Times: has_time gives every entry time_s. Otherwise host entries and archive members keep their own, cut to
- * clamp_s where they are later; what no source has a time for (parents that had to be made, tree_mkdir, literals,
- * symbolic links by tree_add_symlink, the root of a tree of archives) gets 0, so that it is the same on every day.
- * tree_apply_override is exact: it is neither clamped nor replaced.
+ * clamp_s where they are later; what no source has a time for (parents that had to be made, tree_mkdir,
+ * literals, symbolic links by tree_add_symlink, the root of a tree of archives) gets 0, so that it is the
+ * same on every day. tree_apply_override is exact: it is neither clamped nor replaced.
  *
  * One thread at a time: even reading keeps a directory open inside the tree. */
 #ifndef PLAT_LIB_TREE_TREE_H
@@ -37,70 +37,80 @@ enum {
 enum tree_kind { TREE_DIR, TREE_FILE, TREE_SYMLINK, TREE_CHAR, TREE_BLOCK, TREE_FIFO, TREE_SOCKET };
 
 struct tree_node {
-    const char *name;          /* NUL-terminated; "" for the root */
-    struct tree_node *parent;  /* NULL for the root */
-    struct tree_node *child;   /* first child, sorted after tree_finish */
-    struct tree_node *next;    /* next sibling */
-    uint64_t size_bytes;       /* files; symlinks: length of target */
+    const char *name;         /* NUL-terminated; "" for the root */
+    struct tree_node *parent; /* NULL for the root */
+    struct tree_node *child;  /* first child, sorted after tree_finish */
+    struct tree_node *next;   /* next sibling */
+    uint64_t size_bytes;      /* files; symlinks: length of target */
     int64_t mtime_s;
     uint32_t mtime_ns;
-    uint32_t mode;             /* permission bits (07777) */
+    uint32_t mode; /* permission bits (07777) */
     uint32_t uid, gid;
     uint32_t n_children;
-    uint8_t kind;              /* enum tree_kind */
-    uint8_t source;            /* private to lib/tree */
-    uint16_t attributes;       /* format-specific flags set by tree_apply_override (FAT: RO 1, hidden 2, system 4) */
+    uint8_t kind;   /* enum tree_kind */
+    uint8_t source; /* private to lib/tree */
+    uint16_t
+        attributes; /* format-specific flags set by tree_apply_override (FAT: RO 1, hidden 2, system 4) */
     union {
         uint64_t spool_offset;
-        const char *literal;   /* bytes; symlinks: the target, NUL-terminated */
+        const char *literal; /* bytes; symlinks: the target, NUL-terminated */
         uint32_t source_index;
-        uint64_t device;       /* TREE_CHAR, TREE_BLOCK: makedev(major, minor) of <sys/sysmacros.h> */
+        uint64_t device; /* TREE_CHAR, TREE_BLOCK: makedev(major, minor) of <sys/sysmacros.h> */
     } from;
 };
 
 struct tree_options {
-    bool has_clamp;            /* mtimes later than clamp_s become clamp_s (SOURCE_DATE_EPOCH) */
+    bool has_clamp; /* mtimes later than clamp_s become clamp_s (SOURCE_DATE_EPOCH) */
     int64_t clamp_s;
-    bool has_time;             /* every mtime becomes time_s (a recipe's "time") */
+    bool has_time; /* every mtime becomes time_s (a recipe's "time") */
     int64_t time_s;
-    /* Glob patterns (lib/base/text.h) over target paths without leading '/'; NULL-terminated. They hold for what
-     * directories and archives bring, not for what is added by name. An excluded directory is not looked into. */
+    /* Glob patterns (lib/base/text.h) over target paths without leading '/'; NULL-terminated. They hold for
+     * what directories and archives bring, not for what is added by name. An excluded directory is not looked
+     * into. */
     const char *const *exclude;
-    bool root_owned;           /* what comes from host files and directories belongs to 0:0, not to whoever owns it there */
-    const char *spool_dir;     /* where archive members are spooled (unlinked file); NULL: TMPDIR or /tmp */
+    bool root_owned; /* what comes from host files and directories belongs to 0:0, not to whoever owns it
+                        there */
+    const char *spool_dir; /* where archive members are spooled (unlinked file); NULL: TMPDIR or /tmp */
 };
 
 struct tree;
-/* Copies what `options` points to; NULL: none of them. The tree starts as an empty root directory, mode 0755. */
+/* Copies what `options` points to; NULL: none of them. The tree starts as an empty root directory, mode 0755.
+ */
 int tree_open(const struct tree_options *options, struct tree **ret, struct plat_err *err);
 void tree_close(struct tree *tree);
 struct tree_node *tree_root(struct tree *tree);
-/* Patterns for the additions that follow, in place of options.exclude (NULL: none). Borrowed until replaced. */
+/* Patterns for the additions that follow, in place of options.exclude (NULL: none). Borrowed until replaced.
+ */
 void tree_set_exclude(struct tree *tree, const char *const *exclude);
 
-/* `target` is a path inside the tree ("/", "EFI/BOOT"; a leading '/' and "." components mean nothing); missing
- * parents are made (mode 0755, owner 0, time 0). A ".." component is PLAT_EINVALID, as is a file's target that names
- * no file ("", "/", "a/"); longer than the limits above is PLAT_ELIMIT. Host paths must stay valid until the
- * contents are read: nothing is copied, and a relative one needs the same working directory then. After a failure
- * the tree may hold a part of what was added: close it. */
+/* `target` is a path inside the tree ("/", "EFI/BOOT"; a leading '/' and "." components mean nothing);
+ * missing parents are made (mode 0755, owner 0, time 0). A ".." component is PLAT_EINVALID, as is a file's
+ * target that names no file ("", "/", "a/"); longer than the limits above is PLAT_ELIMIT. Host paths must
+ * stay valid until the contents are read: nothing is copied, and a relative one needs the same working
+ * directory then. After a failure the tree may hold a part of what was added: close it. */
 
-/* Everything below the directory; its own mode, owner and time go to the target. Symbolic links stay symbolic links
- * (only host_path itself is followed), hard links become separate files, devices, FIFOs and sockets keep their kind. */
+/* Everything below the directory; its own mode, owner and time go to the target. Symbolic links stay symbolic
+ * links (only host_path itself is followed), hard links become separate files, devices, FIFOs and sockets
+ * keep their kind. */
 int tree_add_directory(struct tree *tree, const char *target, const char *host_path, struct plat_err *err);
 /* One regular file; symbolic links to it are followed. */
 int tree_add_file(struct tree *tree, const char *target, const char *host_path, struct plat_err *err);
-/* tar, cpio, zip, 7z, rar, cab, iso9660, ar, xar, lha with any compression that libarchive undoes in this process (it
- * starts no programs); "-" is standard input. Contents are spooled. A member name that contains ".." is PLAT_EINVALID; leading
- * '/' are dropped. A hard link gets the content that its target has by then. mtree is not read: it names host files. */
+/* tar, cpio, zip, 7z, rar, cab, iso9660, ar, xar, lha with any compression that libarchive undoes in this
+ * process (it starts no programs); "-" is standard input. Contents are spooled. A member name that contains
+ * ".." is PLAT_EINVALID; leading
+ * '/' are dropped. A hard link gets the content that its target has by then. mtree is not read: it names host
+ * files. */
 int tree_add_archive(struct tree *tree, const char *target, const char *host_path, struct plat_err *err);
-int tree_add_literal(struct tree *tree, const char *target, const void *bytes, size_t n, struct plat_err *err);
+int tree_add_literal(struct tree *tree, const char *target, const void *bytes, size_t n,
+                     struct plat_err *err);
 int tree_add_symlink(struct tree *tree, const char *target, const char *to, struct plat_err *err);
 int tree_mkdir(struct tree *tree, const char *target, struct plat_err *err);
 /* SOURCE of `plat mk`: a directory, an archive, or "-"; decided by what it is. */
 int tree_add_source(struct tree *tree, const char *source, struct plat_err *err);
 
 struct tree_override {
-    const char *pattern;  /* glob over target paths without leading '/'; "/" is the root, as is what matches "" */
+    const char
+        *pattern; /* glob over target paths without leading '/'; "/" is the root, as is what matches "" */
     bool has_mode, has_uid, has_gid, has_mtime, has_attributes;
     uint32_t mode, uid, gid;
     int64_t mtime_s;
@@ -116,36 +126,39 @@ struct tree_totals {
     uint64_t n_files, n_dirs, n_others, data_bytes;
 };
 void tree_totals(const struct tree *tree, struct tree_totals *ret);
-/* The node after this one when each directory comes before what it holds; NULL at the end. Start at the root. */
+/* The node after this one when each directory comes before what it holds; NULL at the end. Start at the root.
+ */
 struct tree_node *tree_next(const struct tree_node *node);
 /* Full path of a node, '/'-separated, "/" for the root. PLAT_ELIMIT (and buf "") when it does not fit. */
 int tree_path(const struct tree_node *node, char *buf, size_t buf_bytes);
 /* A path for messages: at most 200 bytes, its end when it is longer, control characters as \xNN. */
 enum { TREE_LABEL_BYTES = 208 };
 void tree_label(const struct tree_node *node, char ret[TREE_LABEL_BYTES]);
-/* The identity of a finished tree without its contents: SHA-256, hex, over every path below the root in order with
- * its kind, attributes, size, mtime, symlink target and device; with_owner adds mode, uid and gid (leave them out for
- * formats that do not keep them, so that the builder's umask does not matter). The sum is chained: each block of
- * records is hashed behind the hash of what came before. */
+/* The identity of a finished tree without its contents: SHA-256, hex, over every path below the root in order
+ * with its kind, attributes, size, mtime, symlink target and device; with_owner adds mode, uid and gid (leave
+ * them out for formats that do not keep them, so that the builder's umask does not matter). The sum is
+ * chained: each block of records is hashed behind the hash of what came before. */
 void tree_digest(const struct tree *tree, bool with_owner, char ret[65]);
 
 /* An unlinked temporary file in `dir` (NULL: TMPDIR or /tmp), read-write, close-on-exec. */
 int tree_spool_open(const char *dir, int *ret_fd, struct plat_err *err);
 
-/* Reading a file's content, front to back. Files of one directory cost one open each when they are read in tree
- * order. Where fd is not -1 its file offset is at the content's first byte when tree_reader_open returns (for callers
- * that copy from the descriptor; spooled files share one descriptor, so only the last reader opened may do that);
- * tree_reader_read itself neither uses nor moves it. */
+/* Reading a file's content, front to back. Files of one directory cost one open each when they are read in
+ * tree order. Where fd is not -1 its file offset is at the content's first byte when tree_reader_open returns
+ * (for callers that copy from the descriptor; spooled files share one descriptor, so only the last reader
+ * opened may do that); tree_reader_read itself neither uses nor moves it. */
 struct tree_reader {
-    int fd;                  /* -1: literal */
+    int fd; /* -1: literal */
     bool owns_fd;
     const uint8_t *literal;
-    uint64_t offset;         /* next byte to read, in fd or literal */
+    uint64_t offset; /* next byte to read, in fd or literal */
     uint64_t left_bytes;
 };
 /* Files, and symlinks (their target). PLAT_EIO when the file's size is no longer the one that was scanned. */
-int tree_reader_open(struct tree *tree, const struct tree_node *node, struct tree_reader *ret, struct plat_err *err);
-/* Exactly n bytes; PLAT_EIO when the file has become shorter (or longer, at the last byte) since it was scanned. */
+int tree_reader_open(struct tree *tree, const struct tree_node *node, struct tree_reader *ret,
+                     struct plat_err *err);
+/* Exactly n bytes; PLAT_EIO when the file has become shorter (or longer, at the last byte) since it was
+ * scanned. */
 int tree_reader_read(struct tree_reader *reader, void *buf, size_t n, struct plat_err *err);
 void tree_reader_close(struct tree_reader *reader);
 

@@ -1,0 +1,121 @@
+/* Inside of lib/tree: who owns what, and the one way in for new nodes. */
+#ifndef PLAT_LIB_TREE_PRIVATE_H
+#define PLAT_LIB_TREE_PRIVATE_H
+
+#include "lib/base/text.h"
+#include "lib/tree/tree.h"
+
+/* Spooled contents of all archives of a tree: past this an archive is a decompression bomb, not a source. */
+#define TREE_MAX_SPOOL_BYTES (UINT64_C(1) << 42)
+
+/* Where a node's content comes from (tree_node.source) and which member of tree_node.from says so. */
+enum tree_source {
+    SOURCE_NONE,      /* directories, FIFOs, sockets; devices use from.device */
+    SOURCE_HOST_DIR,  /* from.source_index: below that host directory */
+    SOURCE_HOST_FILE, /* from.source_index: that host file */
+    SOURCE_SPOOL,     /* from.spool_offset */
+    SOURCE_LITERAL    /* from.literal */
+};
+
+struct host_source {
+    const char *path;       /* in tree->text */
+    struct tree_node *base; /* directories: the node that stands for path */
+};
+
+/* All nodes but the root by parent and name, open addressing. Empty until the first lookup in a large
+ * directory. */
+struct tree_index {
+    struct tree_node **slots;
+    size_t n_slots; /* a power of two, or 0 */
+    size_t n_used;
+    uint64_t seed; /* random, so that nobody can choose names that collide */
+};
+
+struct tree {
+    struct tree_options options; /* its pointers lead into `text` */
+    struct arena nodes, text;
+    struct tree_node *root;
+    uint64_t n_nodes;
+    struct tree_index index;
+    struct host_source *sources;
+    size_t n_sources, cap_sources;
+    int spool_fd; /* -1: none yet */
+    uint64_t spool_end;
+    /* The host directory that was read from last: root_fd is its source, dir_fd the directory itself. */
+    struct {
+        const struct tree_node *dir;
+        uint32_t source;
+        int root_fd, dir_fd; /* -1: none */
+    } last;
+    bool finished;
+};
+
+/* What a new node is to be; everything but name, links and attributes. */
+struct tree_spec {
+    enum tree_kind kind;
+    enum tree_source source;
+    uint32_t mode, uid, gid;
+    bool has_mtime; /* false: invented, time 0 */
+    int64_t mtime_s;
+    uint32_t mtime_ns;
+    uint64_t size_bytes;
+    union {
+        uint64_t spool_offset;
+        const char *literal;
+        uint32_t source_index;
+        uint64_t device;
+    } from;
+};
+
+/* A directory with its distance from the root, so that limits cost nothing per file. */
+struct tree_place {
+    struct tree_node *dir;
+    size_t depth;
+    size_t path_bytes; /* of "a/b" without leading '/' */
+};
+
+/* Next component of *path, skipping '/' and "."; 0 at the end. *path moves behind it. */
+size_t tree_component(const char **path, const char **ret);
+/* PLAT_EINVALID for "..", PLAT_ELIMIT for a name or path that is too long; `what` is "target" or "member". */
+int tree_check_name(const struct tree_place *at, const char *name, size_t n, struct plat_err *err);
+/* Adds or merges one node. `known_new`: the caller knows that the name is not there yet. */
+int tree_put(struct tree *tree, const struct tree_place *at, const char *name, size_t n, bool known_new,
+             const struct tree_spec *spec, struct tree_node **ret, struct plat_err *err);
+/* Gives an existing node the looks and content of `spec` (which must be legal: see tree_put). */
+void tree_set(struct tree *tree, struct tree_node *node, const struct tree_spec *spec);
+/* One step down, making the directory when it is missing. */
+int tree_descend(struct tree *tree, struct tree_place *at, const char *name, size_t n, struct plat_err *err);
+/* All but the last component of `target`; *ret_name is the last one (*ret_n 0: the target is the root
+ * itself). */
+int tree_descend_to_parent(struct tree *tree, const char *target, struct tree_place *ret,
+                           const char **ret_name, size_t *ret_n, struct plat_err *err);
+/* Every component of `target`. */
+int tree_descend_all(struct tree *tree, const char *target, struct tree_place *ret, struct plat_err *err);
+/* *ret NULL: no such child. */
+int tree_find_child(struct tree *tree, const struct tree_node *dir, const char *name, size_t n,
+                    struct tree_node **ret, struct plat_err *err);
+struct tree_place tree_place_of(struct tree_node *dir);
+
+int tree_add_source_path(struct tree *tree, const char *path, struct tree_node *base, uint32_t *ret,
+                         struct plat_err *err);
+/* Opens the host directory behind `dir` of a directory source, step by step from root_fd, following no links.
+ */
+int tree_open_host_dir(const struct tree *tree, uint32_t source, int root_fd, const struct tree_node *dir,
+                       int flags, int *ret_fd, struct plat_err *err);
+/* "host_path/rel/name" for messages; name may be NULL. */
+void tree_host_label(const struct tree *tree, uint32_t source, const struct tree_node *dir, const char *name,
+                     char ret[TREE_LABEL_BYTES]);
+
+bool tree_excluded(const struct tree *tree, const char *path);
+
+/* index.c */
+int tree_index_find(struct tree *tree, const struct tree_node *dir, const char *name, size_t n,
+                    struct tree_node **ret, struct plat_err *err);
+/* Nothing to do while there is no index. */
+int tree_index_add(struct tree *tree, struct tree_node *node, struct plat_err *err);
+void tree_index_free(struct tree *tree);
+
+/* Visible text of a path for messages: its end when it is long. */
+void tree_visible(const char *s, size_t n, char ret[TREE_LABEL_BYTES]);
+
+#endif

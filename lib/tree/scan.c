@@ -1,0 +1,274 @@
+/* Host directories: scanning them into the tree, and finding the way back to them when contents are read.
+ *
+ * One readdir pass and one fstatat a file; paths are never put together except for exclude patterns and
+ * messages. Subdirectories wait on a stack, so that two descriptors are enough at any depth. */
+#include "lib/tree/private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct scan {
+    struct tree *tree;
+    uint32_t source;
+    int root_fd;
+    struct tree_node **pending; /* directories that are not read yet */
+    size_t n_pending, cap_pending;
+    struct strbuf path; /* target path of the directory being read, with '/' behind, for exclude patterns */
+};
+
+void tree_host_label(const struct tree *tree, uint32_t source, const struct tree_node *dir, const char *name,
+                     char ret[TREE_LABEL_BYTES])
+{
+    const struct host_source *s = &tree->sources[source];
+    struct strbuf sb = {0};
+    const struct tree_node *way[TREE_MAX_DEPTH + 1];
+    size_t n = 0;
+    for (const struct tree_node *d = dir; d != s->base && d != NULL && n < TREE_MAX_DEPTH + 1; d = d->parent)
+        way[n++] = d;
+    strbuf_puts(&sb, s->path);
+    while (n > 0) {
+        strbuf_putc(&sb, '/');
+        strbuf_puts(&sb, way[--n]->name);
+    }
+    if (name != NULL) {
+        strbuf_putc(&sb, '/');
+        strbuf_puts(&sb, name);
+    }
+    tree_visible(strbuf_str(&sb), sb.len, ret);
+    strbuf_free(&sb);
+}
+
+int tree_open_host_dir(const struct tree *tree, uint32_t source, int root_fd, const struct tree_node *dir,
+                       int flags, int *ret_fd, struct plat_err *err)
+{
+    const struct tree_node *way[TREE_MAX_DEPTH + 1];
+    size_t n = 0;
+    for (const struct tree_node *d = dir; d != tree->sources[source].base; d = d->parent) {
+        if (d == NULL || n > TREE_MAX_DEPTH)
+            return err_set(err, PLAT_EBUG, "a file lies outside its source");
+        way[n++] = d;
+    }
+    int fd = root_fd;
+    do {
+        const char *name = n > 0 ? way[--n]->name : ".";
+        int open_flags = O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW | (n == 0 ? flags : O_PATH);
+        int next = openat(fd, name, open_flags);
+        int saved_errno = errno;
+        if (fd != root_fd)
+            (void)close(fd);
+        if (next < 0) {
+            char label[TREE_LABEL_BYTES];
+            tree_host_label(tree, source, dir, NULL, label);
+            return err_sys(err, saved_errno, "cannot read directory %s", label);
+        }
+        fd = next;
+    } while (n > 0);
+    *ret_fd = fd;
+    return 0;
+}
+
+static int push(struct scan *s, struct tree_node *dir, struct plat_err *err)
+{
+    if (s->n_pending == s->cap_pending) {
+        size_t cap = s->cap_pending == 0 ? 64 : s->cap_pending * 2;
+        struct tree_node **more = realloc(s->pending, cap * sizeof *more);
+        if (more == NULL)
+            return err_nomem(err, "scanning a directory");
+        s->pending = more;
+        s->cap_pending = cap;
+    }
+    s->pending[s->n_pending++] = dir;
+    return 0;
+}
+
+static void spec_times_and_owner(const struct tree *tree, const struct stat *st, struct tree_spec *spec)
+{
+    spec->mode = st->st_mode;
+    spec->uid = tree->options.root_owned ? 0 : st->st_uid;
+    spec->gid = tree->options.root_owned ? 0 : st->st_gid;
+    spec->has_mtime = true;
+    spec->mtime_s = st->st_mtim.tv_sec;
+    spec->mtime_ns = (uint32_t)st->st_mtim.tv_nsec;
+}
+
+static int read_link(struct scan *s, int dir_fd, const char *name, struct tree_spec *spec)
+{
+    char target[4096 + 1];
+    ssize_t n = readlinkat(dir_fd, name, target, sizeof target);
+    if (n < 0)
+        return errno;
+    if (n == 0 || (size_t)n == sizeof target)
+        return ENAMETOOLONG;
+    spec->from.literal = arena_strndup(&s->tree->text, target, (size_t)n);
+    if (spec->from.literal == NULL)
+        return ENOMEM;
+    spec->source = SOURCE_LITERAL;
+    spec->size_bytes = (uint64_t)n;
+    return 0;
+}
+
+/* What the file is; 0 or an errno. */
+static int look(struct scan *s, int dir_fd, const char *name, struct tree_spec *ret)
+{
+    struct stat st;
+    if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno;
+    struct tree_spec spec = {.source = SOURCE_NONE};
+    spec_times_and_owner(s->tree, &st, &spec);
+    int r = 0;
+    switch (st.st_mode & S_IFMT) {
+    case S_IFREG:
+        spec.kind = TREE_FILE;
+        spec.source = SOURCE_HOST_DIR;
+        spec.from.source_index = s->source;
+        spec.size_bytes = (uint64_t)st.st_size;
+        break;
+    case S_IFDIR:
+        spec.kind = TREE_DIR;
+        break;
+    case S_IFLNK:
+        spec.kind = TREE_SYMLINK;
+        r = read_link(s, dir_fd, name, &spec);
+        break;
+    case S_IFCHR:
+    case S_IFBLK:
+        spec.kind = S_ISCHR(st.st_mode) ? TREE_CHAR : TREE_BLOCK;
+        spec.from.device = st.st_rdev;
+        break;
+    case S_IFIFO:
+        spec.kind = TREE_FIFO;
+        break;
+    case S_IFSOCK:
+        spec.kind = TREE_SOCKET;
+        break;
+    default:
+        r = EINVAL;
+        break;
+    }
+    if (r == 0)
+        *ret = spec;
+    return r;
+}
+
+static bool is_excluded(struct scan *s, const char *name)
+{
+    if (s->tree->options.exclude == NULL)
+        return false;
+    size_t keep = s->path.len;
+    strbuf_puts(&s->path, name);
+    bool excluded = !s->path.failed && tree_excluded(s->tree, strbuf_str(&s->path));
+    strbuf_truncate(&s->path, keep);
+    return excluded;
+}
+
+static int scan_entry(struct scan *s, const struct tree_place *at, int dir_fd, const char *name,
+                      bool known_new, struct plat_err *err)
+{
+    if (is_excluded(s, name))
+        return 0;
+    struct tree_spec spec;
+    int e = look(s, dir_fd, name, &spec);
+    char label[TREE_LABEL_BYTES];
+    if (e != 0) {
+        tree_host_label(s->tree, s->source, at->dir, name, label);
+        return err_sys(err, e, "%s", label);
+    }
+    struct tree_node *node;
+    int r = tree_put(s->tree, at, name, strlen(name), known_new, &spec, &node, err);
+    if (r != 0) {
+        tree_host_label(s->tree, s->source, at->dir, name, label);
+        (void)err_prefix(err, "%s", label);
+        return r;
+    }
+    return spec.kind == TREE_DIR ? push(s, node, err) : 0;
+}
+
+static int set_path(struct scan *s, struct tree_node *dir, struct plat_err *err)
+{
+    if (s->tree->options.exclude == NULL)
+        return 0;
+    char *buf = malloc(TREE_MAX_PATH_BYTES + 2);
+    int r = buf == NULL ? PLAT_ENOMEM : tree_path(dir, buf, TREE_MAX_PATH_BYTES + 2);
+    strbuf_truncate(&s->path, 0);
+    if (r == 0 && buf[1] != '\0') {
+        strbuf_puts(&s->path, buf + 1);
+        strbuf_putc(&s->path, '/');
+    }
+    free(buf);
+    return r != 0 || s->path.failed ? err_nomem(err, "scanning a directory") : 0;
+}
+
+static int scan_directory(struct scan *s, struct tree_node *dir, struct plat_err *err)
+{
+    int fd = -1;
+    int r = set_path(s, dir, err);
+    if (r == 0)
+        r = tree_open_host_dir(s->tree, s->source, s->root_fd, dir, O_RDONLY, &fd, err);
+    if (r != 0)
+        return r;
+    DIR *stream = fdopendir(fd);
+    if (stream == NULL) {
+        (void)close(fd);
+        return err_nomem(err, "scanning a directory");
+    }
+    struct tree_place at = tree_place_of(dir);
+    bool known_new = dir->n_children == 0; /* names within one host directory differ */
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(stream);
+        if (entry == NULL)
+            break;
+        const char *name = entry->d_name;
+        if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
+            continue;
+        r = scan_entry(s, &at, fd, name, known_new, err);
+        if (r != 0)
+            goto out;
+    }
+    if (errno != 0) {
+        int saved_errno = errno;
+        char label[TREE_LABEL_BYTES];
+        tree_host_label(s->tree, s->source, dir, NULL, label);
+        r = err_sys(err, saved_errno, "cannot read directory %s", label);
+    }
+out:
+    (void)closedir(stream);
+    return r;
+}
+
+int tree_add_directory(struct tree *tree, const char *target, const char *host_path, struct plat_err *err)
+{
+    struct tree_place at;
+    struct stat st;
+    struct scan s = {.tree = tree, .root_fd = -1};
+    if (tree->finished)
+        return err_set(err, PLAT_EBUG, "an addition to a finished tree");
+    s.root_fd = open(host_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (s.root_fd < 0 || fstat(s.root_fd, &st) != 0) {
+        int r = err_sys(err, errno, "cannot read directory %s", host_path);
+        if (s.root_fd >= 0)
+            (void)close(s.root_fd);
+        return r;
+    }
+    int r = tree_descend_all(tree, target, &at, err);
+    if (r == 0)
+        r = tree_add_source_path(tree, host_path, at.dir, &s.source, err);
+    if (r == 0) {
+        struct tree_spec spec = {.kind = TREE_DIR, .source = SOURCE_NONE};
+        spec_times_and_owner(tree, &st, &spec);
+        tree_set(tree, at.dir, &spec);
+        r = push(&s, at.dir, err);
+    }
+    while (r == 0 && s.n_pending > 0)
+        r = scan_directory(&s, s.pending[--s.n_pending], err);
+    free(s.pending);
+    strbuf_free(&s.path);
+    (void)close(s.root_fd);
+    return r;
+}
