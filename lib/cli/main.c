@@ -1,0 +1,268 @@
+/* Finding the command, running it, reporting what went wrong: the whole of main(). */
+#include "lib/cli/private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NEAREST_WORD_MAX = 40, MESSAGE_MAX = 1280 };
+
+struct table {
+    const struct command *const *commands;
+    size_t n;
+};
+
+/* The two commands that need the table itself. They have no run(): cli_main does their work. */
+static const struct command command_help = {
+    .name = "help",
+    .group = "Shell",
+    .summary = "explain a command",
+    .synopsis = "[COMMAND]",
+    .doc = "Prints what a command does, its options and examples. Without COMMAND: the list of commands.\n",
+    .max_args = 1,
+    .complete = COMPLETE_NONE,
+};
+static const struct command command_completion = {
+    .name = "completion",
+    .group = "Shell",
+    .summary = "print a completion script for bash, zsh or fish",
+    .synopsis = "bash|zsh|fish",
+    .doc =
+        "Prints a script that completes plat's commands, options and their values. It is made from the same "
+        "tables that parse the command line.\n",
+    .examples = "  bash: plat completion bash > /usr/share/bash-completion/completions/plat\n"
+                "  zsh:  plat completion zsh > /usr/share/zsh/site-functions/_plat\n"
+                "  fish: plat completion fish > /usr/share/fish/vendor_completions.d/plat.fish\n",
+    .min_args = 1,
+    .max_args = 1,
+    .complete = COMPLETE_NONE,
+    .subcommands = "bash|zsh|fish",
+};
+
+/* ---- messages ---- */
+
+static const char *command_name(const struct cli *cli)
+{
+    return cli->command != NULL ? cli->command->name : NULL;
+}
+
+int cli_fail(const struct cli *cli, const struct plat_err *err)
+{
+    char text[MESSAGE_MAX];
+    const char *name = command_name(cli);
+    (void)fflush(stdout); /* what was printed before comes before the message */
+    err_format(err, text, sizeof text);
+    (void)fprintf(stderr, "plat%s%s: %s\n", name != NULL ? " " : "", name != NULL ? name : "", text);
+    return EXIT_CANNOT;
+}
+
+int cli_usage(const struct cli *cli, const char *fmt, ...)
+{
+    const char *name = command_name(cli);
+    va_list ap;
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "plat%s%s: ", name != NULL ? " " : "", name != NULL ? name : "");
+    va_start(ap, fmt);
+    (void)vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    (void)fprintf(stderr, "\nTry `plat%s%s --help`.\n", name != NULL ? " " : "", name != NULL ? name : "");
+    return EXIT_CANNOT;
+}
+
+/* The reader of stdout is gone. errno may be lost by the time anybody asks, but the pipe itself knows. */
+static bool reader_left(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return errno == EPIPE || (poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0);
+}
+
+int cli_finish(const struct cli *cli, int code)
+{
+    errno = 0;
+    bool failed = ferror(stdout) != 0;
+    if (fflush(stdout) != 0)
+        failed = true;
+    if (!failed)
+        return code;
+    int saved = errno;
+    if (!reader_left()) {
+        const char *name = command_name(cli);
+        (void)fprintf(stderr, "plat%s%s: cannot write to standard output%s%s\n", name != NULL ? " " : "",
+                      name != NULL ? name : "", saved != 0 ? ": " : "", saved != 0 ? strerror(saved) : "");
+    }
+    return EXIT_CANNOT;
+}
+
+/* ---- suggestions ---- */
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Edit distance with neighbouring letters swapped as one edit. Both words are at most NEAREST_WORD_MAX long.
+ */
+static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b)
+{
+    size_t rows[3][NEAREST_WORD_MAX + 1];
+    size_t *before = rows[0], *last = rows[1], *now = rows[2];
+    for (size_t j = 0; j <= n_b; j++)
+        last[j] = before[j] = j;
+    for (size_t i = 1; i <= n_a; i++) {
+        now[0] = i;
+        for (size_t j = 1; j <= n_b; j++) {
+            now[j] = least(last[j - 1] + (a[i - 1] != b[j - 1]), least(last[j], now[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                now[j] = least(now[j], before[j - 2] + 1);
+        }
+        size_t *spare = before;
+        before = last;
+        last = now;
+        now = spare;
+    }
+    return last[n_b];
+}
+
+const char *cli_nearest(const char *word, const char *const *candidates, size_t n)
+{
+    const char *best = NULL;
+    size_t n_word = strlen(word);
+    size_t best_distance = n_word / 3 + 2; /* more edits than this: another word was meant */
+    if (n_word == 0 || n_word > NEAREST_WORD_MAX)
+        return NULL;
+    for (size_t i = 0; i < n; i++) {
+        size_t n_candidate = strlen(candidates[i]);
+        if (n_candidate > NEAREST_WORD_MAX)
+            continue;
+        size_t d = distance(word, n_word, candidates[i], n_candidate);
+        if (n_word >= 2 && n_word < n_candidate && memcmp(word, candidates[i], n_word) == 0)
+            d = 1; /* an abbreviation */
+        if (d < best_distance && d < least(n_word, n_candidate)) {
+            best_distance = d;
+            best = candidates[i];
+        }
+    }
+    return best;
+}
+
+/* ---- dispatch ---- */
+
+static const struct command *find(const struct table *table, const char *name)
+{
+    for (size_t i = 0; i < table->n; i++)
+        if (strcmp(table->commands[i]->name, name) == 0)
+            return table->commands[i];
+    return NULL;
+}
+
+static int unknown_command(const struct cli *cli, const struct table *table, const char *name)
+{
+    const char **names = calloc(table->n + 1, sizeof *names);
+    const char *near = NULL;
+    for (size_t i = 0; names != NULL && i < table->n; i++)
+        names[i] = table->commands[i]->name;
+    if (names != NULL)
+        near = cli_nearest(name, names, table->n);
+    free(names);
+    if (near != NULL)
+        return cli_usage(cli, "no command \"%s\"; did you mean `plat %s`?", name, near);
+    return cli_usage(cli, "no command \"%s\"", name);
+}
+
+static int run_help(const struct cli *cli, const struct table *table)
+{
+    if (cli->n_args == 0) {
+        cli_print_overview(cli, stdout, table->commands, table->n);
+        return EXIT_YES;
+    }
+    const struct command *command = find(table, cli->args[0]);
+    if (command == NULL)
+        return unknown_command(cli, table, cli->args[0]);
+    cli_print_help(cli, stdout, command);
+    return EXIT_YES;
+}
+
+static int run_completion(const struct cli *cli, const struct table *table)
+{
+    if (cli_print_completion(cli->args[0], table->commands, table->n))
+        return EXIT_YES;
+    return cli_usage(cli, "expected bash, zsh or fish, not \"%s\"", cli->args[0]);
+}
+
+static int run_command(struct cli *cli, const struct table *table, int argc, char **argv,
+                       enum color_when color)
+{
+    struct cli_request request = {.color = color};
+    int code = cli_parse(cli, argc, argv, &request);
+    if (code == EXIT_YES) {
+        cli_look(cli, request.color);
+        if (request.help)
+            cli_print_help(cli, stdout, cli->command);
+        else if (cli->command == &command_help)
+            code = run_help(cli, table);
+        else if (cli->command == &command_completion)
+            code = run_completion(cli, table);
+        else
+            code = cli->command->run(cli);
+        if (code != EXIT_CANNOT)
+            code = cli_finish(cli, code);
+    }
+    cli_parse_free(cli);
+    return code;
+}
+
+static int top(struct cli *cli, const struct table *table, int argc, char **argv)
+{
+    enum color_when color = COLOR_AUTO;
+    int at = 1;
+    cli_look(cli, color);
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        const char *word = argv[at];
+        int code = EXIT_YES;
+        if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+            (void)printf("plat %s\n", PLAT_VERSION);
+            return cli_finish(cli, EXIT_YES);
+        } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+            cli_print_overview(cli, stdout, table->commands, table->n);
+            return cli_finish(cli, EXIT_YES);
+        } else if (strncmp(word, "--color=", 8) == 0) {
+            code = cli_parse_color(cli, word + 8, &color);
+        } else if (strcmp(word, "--color") == 0 && at + 1 < argc) {
+            code = cli_parse_color(cli, argv[++at], &color);
+        } else {
+            code = cli_usage(cli, "unknown option %s; options of a command come behind its name", word);
+        }
+        if (code != EXIT_YES)
+            return code;
+        cli_look(cli, color);
+    }
+    if (at >= argc) {
+        cli_print_overview(cli, stderr, table->commands, table->n);
+        return EXIT_CANNOT;
+    }
+    const struct command *command = find(table, argv[at]);
+    if (command == NULL)
+        return unknown_command(cli, table, argv[at]);
+    cli->command = command;
+    return run_command(cli, table, argc - at - 1, argv + at + 1, color);
+}
+
+int cli_main(const struct command *const *commands, size_t n_commands, int argc, char **argv)
+{
+    struct cli cli = {0};
+    const struct command **all = calloc(n_commands + 2, sizeof(const struct command *));
+    if (all == NULL)
+        return cli_usage(&cli, "out of memory");
+    for (size_t i = 0; i < n_commands; i++)
+        all[i] = commands[i];
+    all[n_commands] = &command_help;
+    all[n_commands + 1] = &command_completion;
+    struct table table = {.commands = all, .n = n_commands + 2};
+    cli_signals_install();
+    int code = top(&cli, &table, argc, argv);
+    free(all);
+    return code;
+}

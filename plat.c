@@ -1,0 +1,18 @@
+/* plat: the front door. The table of commands, nothing else. */
+#include "boot/commands.h"
+#include "inspect/commands.h"
+#include "lib/cli/cli.h"
+#include "mkimage/commands.h"
+
+static const struct command *const commands[] = {
+    &command_build,   &command_mk,                                     /* Build */
+    &command_verify,  &command_dump,   &command_hex,     &command_get, /* Inspect */
+    &command_ls,      &command_cat,    &command_extract,               /* Files */
+    &command_boot,                                                     /* Run */
+    &command_formats, &command_schema,                                 /* Formats */
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(commands, sizeof commands / sizeof commands[0], argc, argv);
+}

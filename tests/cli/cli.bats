@@ -1,0 +1,166 @@
+#!/usr/bin/env bats
+# The front door: help, mistakes, colour, completion, output that cannot be written.
+
+setup() {
+    root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+    PLAT=${PLAT:-$root/build/plat}
+    cd "$BATS_TEST_TMPDIR"
+    unset NO_COLOR COLUMNS
+    commands=$("$PLAT" completion bash | sed -n "s/^    local commands='\(.*\)'$/\1/p")
+    [ -n "$commands" ]
+}
+
+@test "plat: lists the commands; alone it is a usage error" {
+    run "$PLAT"
+    [ "$status" -eq 2 ]
+    run "$PLAT" help
+    [ "$status" -eq 0 ]
+    for command in $commands; do
+        [[ $output == *$'\n'"  $command "* ]]
+    done
+    [ "$output" = "$("$PLAT" --help)" ]
+    run "$PLAT" --version
+    [[ $output =~ ^plat\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+}
+
+@test "every command: help by three names, with usage, options and no line too long" {
+    for command in $commands; do
+        run "$PLAT" help "$command"
+        [ "$status" -eq 0 ]
+        [[ $output == "plat $command - "*"  plat $command [OPTION]..."*"--color WHEN"* ]]
+        [ "$output" = "$("$PLAT" "$command" --help)" ]
+        [ "$output" = "$("$PLAT" "$command" -h)" ]
+        [[ $output != *$'\033'* ]]
+        # indented text stands as it was written; all else is wrapped
+        long=$(COLUMNS=72 "$PLAT" "$command" --help | grep -v '^ ' | awk 'length > 72' | wc -l)
+        [ "$long" -eq 0 ]
+    done
+}
+
+@test "every command: an unknown option is named, with the way to the help" {
+    for command in $commands; do
+        run "$PLAT" "$command" --no-such-option
+        [ "$status" -eq 2 ]
+        [ "${lines[0]}" = "plat $command: unknown option --no-such-option" ]
+        [ "${lines[1]}" = "Try \`plat $command --help\`." ]
+    done
+}
+
+@test "an unknown command: the nearest one is offered" {
+    run "$PLAT" verfy x
+    [ "$status" -eq 2 ]
+    [ "${lines[0]}" = 'plat: no command "verfy"; did you mean `plat verify`?' ]
+    run "$PLAT" frobnicate
+    [ "$status" -eq 2 ]
+    [ "${lines[0]}" = 'plat: no command "frobnicate"' ]
+}
+
+@test "colour: on a terminal only, or when asked for" {
+    [[ $("$PLAT" help verify) != *$'\033'* ]]
+    [[ $("$PLAT" help verify --color=always) == *$'\033[1m'* ]]
+    [[ $("$PLAT" --color=always help verify) == *$'\033[1m'* ]]
+    run script -qec "'$PLAT' verify --help" /dev/null
+    [[ $output == *$'\033[1m'* ]]
+    run script -qec "NO_COLOR=1 '$PLAT' verify --help" /dev/null
+    [[ $output != *$'\033'* ]]
+    run script -qec "TERM=dumb '$PLAT' verify --help" /dev/null
+    [[ $output != *$'\033'* ]]
+    run script -qec "'$PLAT' --color=never verify --help" /dev/null
+    [[ $output != *$'\033'* ]]
+    run "$PLAT" verify --color=sometimes x
+    [ "$status" -eq 2 ]
+}
+
+@test "a full disk under the output is an error" {
+    [ -c /dev/full ] || skip "no /dev/full here"
+    run bash -c "'$PLAT' help >/dev/full"
+    [ "$status" -eq 2 ]
+    [[ $output == "plat help: cannot write to standard output: No space left on device" ]]
+}
+
+@test "a closed pipe ends plat without a word" {
+    run bash -c "'$PLAT' completion zsh | true; echo \${PIPESTATUS[0]}"
+    [[ $output == 0 || $output == 141 ]]
+    # where the parent ignores SIGPIPE, writing fails instead
+    run bash -c "trap '' PIPE; { sleep 0.2; '$PLAT' completion zsh; echo \$? >&2; } | true"
+    [ "$output" = 2 ]
+}
+
+@test "an interrupted build leaves nothing behind" {
+    mkdir src
+    head -c 300M /dev/zero | tr '\0' x >src/big
+    for signal in TERM INT HUP; do
+        env --default-signal=INT "$PLAT" mk fat32 src -o out.img >/dev/null 2>&1 3>&- &
+        pid=$!
+        for _ in $(seq 200); do [ "$(ls -A | wc -l)" -gt 1 ] && break; sleep 0.005; done
+        kill -$signal $pid 2>/dev/null || true
+        code=0
+        wait $pid || code=$?
+        if [ "$code" -eq 0 ]; then # it was faster than the signal
+            rm out.img
+            continue
+        fi
+        [ "$code" -gt 128 ]
+        [ "$(ls -A)" = src ]
+    done
+}
+
+# complete WORD...: what bash would offer for the last word
+complete_words() {
+    bash -c 'source /dev/stdin <<<"$1"; shift
+        compopt() { :; }
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _plat; printf "%s\n" "${COMPREPLY[@]}"' \
+        - "$("$PLAT" completion bash)" "$@"
+}
+
+@test "completion: bash offers commands, options, values, formats and files" {
+    PATH=$(dirname "$PLAT"):$PATH
+    : >disk.img
+    [ "$(complete_words plat ver)" = verify ]
+    [ "$(complete_words plat boot --acc)" = --accel ]
+    [ "$(complete_words plat boot --accel '')" = $'auto\nkvm\ntcg' ]
+    [ "$(complete_words plat boot --accel = k)" = kvm ]
+    [ "$(complete_words plat boot x --bus n)" = nvme ]
+    [ "$(complete_words plat verify di)" = disk.img ]
+    [ "$(complete_words plat verify --color '')" = $'auto\nalways\nnever' ]
+    [ "$(complete_words plat mk fat)" = fat32 ]
+    [ "$(complete_words plat mk fat32 di)" = disk.img ]
+    [ "$(complete_words plat help bo)" = boot ]
+    [ "$(complete_words plat completion z)" = zsh ]
+}
+
+@test "completion: every option of every command is in each script" {
+    for shell in bash zsh fish; do
+        "$PLAT" completion $shell >$shell.txt
+    done
+    bash -n bash.txt
+    for command in $commands; do
+        for option in $("$PLAT" help "$command" | sed -n 's/^  \(-., \|    \)--\([a-z0-9-]*\).*/\2/p'); do
+            grep -q -- "--$option\b" bash.txt
+            grep -q -- "--$option\b" zsh.txt
+            grep -q -- "__fish_seen_subcommand_from $command' -l $option\b" fish.txt
+        done
+    done
+}
+
+@test "completion: zsh and fish accept their scripts" {
+    "$PLAT" completion zsh >_plat
+    "$PLAT" completion fish >plat.fish
+    found=0
+    if command -v zsh >/dev/null; then zsh -n _plat && found=1; fi
+    if command -v fish >/dev/null; then
+        fish -n plat.fish
+        [[ $(fish -c 'source plat.fish; complete -C "plat boot --bus "') == *virtio* ]]
+        found=1
+    fi
+    [ $found -eq 1 ] || skip "neither zsh nor fish is installed"
+}
+
+@test "messages name the command and the file" {
+    for command in verify dump hex ls boot; do
+        run "$PLAT" $command absent.img
+        echo "$output"
+        [ "$status" -eq 2 ]
+        [[ $output == "plat $command: "*absent.img* ]]
+    done
+}
