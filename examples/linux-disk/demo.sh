@@ -31,8 +31,8 @@ dd if="$disk" of="$out/esp.img" bs=512 skip="$start" count=$((end - start + 1)) 
 fsck.fat -n "$out/esp.img"
 rm -f "$out/esp.img"
 
-step "the partition table: plat ls"
-"$plat" ls "$disk"
+step "the partition table: plat dump gpt.entries"
+"$plat" dump "$disk" gpt.entries
 
 step "the files of the ESP: plat ls -R -p esp"
 "$plat" ls -lR -p esp "$disk"

@@ -1,0 +1,1 @@
+echo This file is run by the EFI shell.

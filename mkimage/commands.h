@@ -1,0 +1,10 @@
+/* The commands that write images; plat.c lists them. */
+#ifndef PLAT_MKIMAGE_COMMANDS_H
+#define PLAT_MKIMAGE_COMMANDS_H
+
+#include "lib/cli/cli.h"
+
+extern const struct command command_build; /* plat build RECIPE -o DISK */
+extern const struct command command_mk;    /* plat mk FORMAT SOURCE -o IMAGE */
+
+#endif

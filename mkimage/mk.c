@@ -1,0 +1,260 @@
+/* plat mk: one bare image from a directory or an archive. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/bytes.h"
+#include "lib/io/dev.h"
+#include "mkimage/commands.h"
+#include "mkimage/plan.h"
+
+static const struct option_desc mk_options[] = {
+    {.letter = 'o',
+     .name = "output",
+     .kind = OPTION_TEXT,
+     .argument = "IMAGE",
+     .doc = "the image to write; \"-\" is standard output",
+     .complete = COMPLETE_FILE},
+    {.name = "size",
+     .kind = OPTION_TEXT,
+     .argument = "SIZE|auto",
+     .doc = "size of the image; auto (default) fits the content",
+     .complete = COMPLETE_NONE},
+    {.name = "slack",
+     .kind = OPTION_TEXT,
+     .argument = "SIZE|N%",
+     .doc = "free space beyond the content, with --size auto",
+     .complete = COMPLETE_NONE},
+    {.name = "label",
+     .kind = OPTION_TEXT,
+     .argument = "TEXT",
+     .doc = "volume label",
+     .complete = COMPLETE_NONE},
+    {.name = "uuid",
+     .kind = OPTION_TEXT,
+     .argument = "ID",
+     .doc = "identifier of the volume, in the format's own form",
+     .complete = COMPLETE_NONE},
+    {.name = "sector-bytes",
+     .kind = OPTION_NUMBER,
+     .argument = "512|4096",
+     .doc = "logical sector size (512)",
+     .complete = COMPLETE_NONE},
+    {.name = "seed",
+     .kind = OPTION_TEXT,
+     .argument = "TEXT",
+     .doc = "what identifiers are derived from, beside the content",
+     .complete = COMPLETE_NONE},
+    {.letter = 'O',
+     .name = "option",
+     .kind = OPTION_LIST,
+     .argument = "KEY=VALUE",
+     .doc = "an option of the format, see plat formats (repeatable)",
+     .complete = COMPLETE_NONE},
+    {.name = "exclude",
+     .kind = OPTION_LIST,
+     .argument = "GLOB",
+     .doc = "leave out paths that match; ** crosses directories (repeatable)",
+     .complete = COMPLETE_NONE},
+    {.name = "no-verify", .kind = OPTION_FLAG, .doc = "do not read the image back and check it"},
+};
+
+struct mk {
+    const struct fs_driver *driver;
+    struct make_options options;
+    struct tree *tree;
+    struct make_plan *plan;
+    uint64_t size_bytes;
+    struct tree_totals totals;
+};
+
+/* --slack as bytes. */
+static int read_slack(const char *text, uint64_t content_bytes, uint64_t *ret, struct plat_err *err)
+{
+    size_t len = strlen(text);
+    char digits[24];
+    uint64_t percent, share;
+    if (len < 2 || text[len - 1] != '%')
+        return parse_size(text, ret, err) == 0 ? 0 : err_prefix(err, "--slack");
+    if (len > sizeof digits)
+        return err_set(err, PLAT_EINVALID, "--slack: expected a size or 0%% to 10000%%, found \"%.40s\"",
+                       text);
+    memcpy(digits, text, len - 1);
+    digits[len - 1] = '\0';
+    if (parse_u64(digits, &percent, NULL) != 0 || percent > 10000 || !mul_u64(content_bytes, percent, &share))
+        return err_set(err, PLAT_EINVALID, "--slack: expected a size or 0%% to 10000%%, found \"%.40s\"",
+                       text);
+    *ret = div_up_u64(share, 100);
+    return 0;
+}
+
+static int settle_size(const struct cli *cli, struct mk *mk, struct plat_err *err)
+{
+    const char *size = cli_text(cli, "size"), *slack = cli_text(cli, "slack");
+    bool automatic = size == NULL || strcmp(size, "auto") == 0;
+    uint64_t slack_bytes = 0;
+    int ret = 0;
+    if (!automatic && slack != NULL)
+        return err_set(err, PLAT_EINVALID, "--slack goes with --size auto only");
+    if (slack != NULL)
+        ret = read_slack(slack, mk->totals.data_bytes, &slack_bytes, err);
+    if (ret != 0)
+        return ret;
+    if (automatic) {
+        ret = mk->driver->maker->min_bytes(mk->plan, slack_bytes, &mk->size_bytes, err);
+    } else {
+        ret = parse_size(size, &mk->size_bytes, err);
+        if (ret != 0)
+            return err_prefix(err, "--size");
+        if (mk->size_bytes % mk->options.sector_bytes != 0)
+            return err_set(err, PLAT_EINVALID,
+                           "--size: expected a multiple of the sector size (%u bytes), found %llu",
+                           mk->options.sector_bytes, (unsigned long long)mk->size_bytes);
+    }
+    if (ret == 0 && mk->size_bytes > INT64_MAX)
+        return err_set(err, PLAT_ELIMIT, "an image of %llu bytes is larger than 2^63 - 1",
+                       (unsigned long long)mk->size_bytes);
+    return ret == 0 ? mk->driver->maker->settle(mk->plan, mk->size_bytes, err) : ret;
+}
+
+static int gather_source(const struct cli *cli, struct mk *mk, struct plat_err *err)
+{
+    const char *const *given = NULL;
+    const char *exclude[RECIPE_MAX_DEFINES + 1] = {NULL};
+    size_t n = cli_list(cli, "exclude", &given);
+    struct tree_options options = {.exclude = exclude};
+    if (n > RECIPE_MAX_DEFINES)
+        return err_set(err, PLAT_ELIMIT, "more than %d --exclude patterns", RECIPE_MAX_DEFINES);
+    for (size_t i = 0; i < n; i++)
+        exclude[i] = given[i];
+    int ret = source_date_epoch(&options.has_clamp, &options.clamp_s, err);
+    if (ret == 0)
+        ret = tree_open(&options, &mk->tree, err);
+    if (ret == 0)
+        ret = tree_add_source(mk->tree, cli->args[1], err);
+    if (ret == 0)
+        ret = tree_finish(mk->tree, err);
+    if (ret == 0)
+        tree_totals(mk->tree, &mk->totals);
+    return ret;
+}
+
+static int write_image(const struct cli *cli, struct mk *mk, const char *output, struct plat_err *err)
+{
+    struct plat_dev *dev;
+    struct cli_progress bar;
+    bool pipe_output = strcmp(output, "-") == 0;
+    /* An archive has no structures to check: its driver only writes. */
+    bool verifiable = mk->driver->open != NULL;
+    bool verify = verifiable && !pipe_output && !cli_flag(cli, "no-verify");
+    int ret = dev_output_open(output, mk->size_bytes, &dev, err);
+    if (ret != 0)
+        return ret;
+    cli_progress_init(&bar, cli, "writing", mk->totals.data_bytes);
+    ret = mk->driver->maker->write(mk->plan, dev, &bar.progress, err);
+    cli_progress_done(&bar);
+    if (ret == 0 && verify)
+        ret = output_verify(dev, mk->options.sector_bytes, err);
+    if (ret == 0)
+        ret = dev_output_commit(dev, err);
+    dev_close(dev);
+    if (ret != 0)
+        return ret;
+    if (pipe_output) {
+        if (verifiable && !cli_flag(cli, "no-verify"))
+            (void)fprintf(stderr, "plat mk: note: a pipe cannot be read back, the image is not verified\n");
+        return 0;
+    }
+    char size[16];
+    format_size(mk->size_bytes, size);
+    (void)printf("%s: %s, %s, %llu file%s%s\n", output, size, mk->driver->name,
+                 (unsigned long long)mk->totals.n_files, mk->totals.n_files == 1 ? "" : "s",
+                 verify ? ", verified" : "");
+    return 0;
+}
+
+static int make_image(const struct cli *cli, const char *output, struct plat_err *err)
+{
+    struct mk mk = {.options = {.sector_bytes = 512}};
+    const char *const *extra = NULL;
+    uint64_t sector_bytes = 512;
+    json_t *object = NULL;
+    size_t n_extra = cli_list(cli, "option", &extra);
+    int ret = maker_find(cli->args[0], &mk.driver, err);
+    if (ret != 0)
+        return ret;
+    (void)cli_number(cli, "sector-bytes", &sector_bytes);
+    if (sector_bytes != 512 && sector_bytes != 4096)
+        return err_set(err, PLAT_EINVALID, "--sector-bytes: expected 512 or 4096, found %llu",
+                       (unsigned long long)sector_bytes);
+    ret = maker_options_parse(extra, n_extra, &object, err);
+    if (ret == 0)
+        ret = gather_source(cli, &mk, err);
+    if (ret != 0)
+        goto out;
+    const char *seed = cli_text(cli, "seed");
+    char identity[65];
+    tree_digest(mk.tree, false, identity);
+    mk.options.sector_bytes = (uint32_t)sector_bytes;
+    mk.options.label = cli_text(cli, "label");
+    mk.options.uuid = cli_text(cli, "uuid");
+    mk.options.seed = seed != NULL ? seed : identity;
+    mk.options.extra = object;
+    ret = mk.driver->maker->plan(mk.tree, &mk.options, &mk.plan, err);
+    if (ret == 0)
+        ret = settle_size(cli, &mk, err);
+    if (ret == 0)
+        ret = write_image(cli, &mk, output, err);
+out:
+    if (mk.plan != NULL)
+        mk.driver->maker->close(mk.plan);
+    if (mk.tree != NULL)
+        tree_close(mk.tree);
+    json_decref(object);
+    return ret;
+}
+
+static int run_mk(struct cli *cli)
+{
+    struct plat_err err = {0};
+    const char *output = cli_text(cli, "output"), *format = cli->args[0];
+    const struct fs_driver *driver = fs_driver_find(format);
+    if (driver != NULL && driver->table != NULL)
+        return cli_usage(
+            cli,
+            "%s is a partition table, not a filesystem: describe the disk in a recipe and run plat "
+            "build RECIPE -o DISK (plat-recipe(5))",
+            format);
+    if (output == NULL)
+        return cli_usage(cli, "where should the image go? Give -o IMAGE");
+    if (strcmp(output, "-") == 0 && isatty(STDOUT_FILENO))
+        return cli_usage(cli, "an image is not for a terminal; send standard output to a file or a program");
+    if (make_image(cli, output, &err) != 0)
+        return cli_fail(cli, &err);
+    return cli_finish(cli, EXIT_YES);
+}
+
+const struct command command_mk = {
+    .name = "mk",
+    .group = "Build",
+    .summary = "make one image from a directory or an archive",
+    .synopsis = "FORMAT SOURCE -o IMAGE",
+    .doc = "Makes a bare image (no partition table around it) of FORMAT from SOURCE: a directory, an archive "
+           "that\n"
+           "libarchive reads (tar, cpio, zip, ...), or \"-\" for an archive on standard input. The image is "
+           "read\n"
+           "back and checked before it gets its name, where the format has something to check.\n"
+           "\n"
+           "The same source gives the same bytes on every machine; SOURCE_DATE_EPOCH is the latest time that "
+           "any\n"
+           "file may have. What a format can be told with -O, plat formats lists.\n",
+    .examples = "  plat mk fat32 esp/ -o esp.img --label ESP --slack 16MiB\n"
+                "  plat mk cpio initrd/ -o initrd.cpio\n"
+                "  tar c dir | plat mk fat32 - -o fat.img --size 64MiB\n",
+    .options = mk_options,
+    .n_options = sizeof mk_options / sizeof *mk_options,
+    .min_args = 2,
+    .max_args = 2,
+    .complete = COMPLETE_FORMAT,
+    .run = run_mk,
+};
