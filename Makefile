@@ -14,7 +14,7 @@ say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
 PKGS := libarchive jansson libpcre2-8 nettle libxxhash zlib liblzma
 # lib/ and formats/ alone: what a program that links libplat needs. PCRE2 is for `plat boot`.
-LIB_PKGS := libarchive jansson nettle libxxhash zlib
+LIB_PKGS := libarchive jansson nettle libxxhash zlib liblzma
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Werror
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunistring

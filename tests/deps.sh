@@ -2,7 +2,7 @@
 # Installs the Debian packages that are missing for what is asked: build, test, demo, lint, bench.
 # As root, or through sudo. Says what it does; does nothing when all is there.
 set -eu
-build="gcc make pkg-config libc6-dev libarchive-dev libjansson-dev libpcre2-dev nettle-dev libxxhash-dev zlib1g-dev libunistring-dev"
+build="gcc make pkg-config libc6-dev libarchive-dev libjansson-dev libpcre2-dev nettle-dev libxxhash-dev zlib1g-dev liblzma-dev libunistring-dev"
 boot="qemu-system-x86 ovmf linux-image-cloud-amd64 systemd-boot-efi busybox-static"
 want=""
 for group in "$@"; do

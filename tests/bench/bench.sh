@@ -66,7 +66,7 @@ best() { # RUNS COMMAND... : seconds of the fastest run
     for ((i = 0; i < runs; i++)); do
         rm -rf "$work/out" "$work/g"; mkdir -p "$work/out"
         start=$(now)
-        "$@" || return 1
+        "$@" > "$work/log" 2>&1 || { cat "$work/log" >&2; return 1; }
         took=$(($(now) - start))
         if [ -z "$least" ] || [ "$took" -lt "$least" ]; then least=$took; fi
     done

@@ -1,0 +1,137 @@
+/* A sound disk (GPT, FAT32 with files and long names) with a few bytes changed: opened, walked, verified, every file
+ * read. The input is a list of patches: 4 bytes of offset, 1 byte of length, the bytes; the offset's top bit aims
+ * at the table's tail. Checksums are constant in a fuzz build (lib/hash), so that patches get past them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/fs/stack.h"
+#include "lib/fs/verify.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+enum { DISK_BYTES = 38 << 20, START_SECTOR = 2048, SECTORS = (36 << 20) / 512, MAX_PATCHES = 32 };
+
+static struct plat_dev *disk;
+
+static void die(const struct plat_err *err)
+{
+    fprintf(stderr, "fuzz_image: %s\n", err->text);
+    abort();
+}
+
+static void make_disk(void)
+{
+    struct plat_err err;
+    struct tree *tree;
+    struct tree_options tree_options = {.has_time = true, .time_s = 1700000000};
+    struct make_options options = {.label = "FUZZ", .seed = "fuzz", .sector_bytes = 512, .first_sector = START_SECTOR};
+    struct make_plan *plan;
+    struct plat_dev *window;
+    char name[64];
+    if (tree_open(&tree_options, &tree, &err) != 0 || dev_open_memory(DISK_BYTES, "fuzz.img", &disk, &err) != 0)
+        die(&err);
+    for (unsigned i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof name, "EFI/dir%u/A long file name %u.text", i % 5, i);
+        if (tree_add_literal(tree, name, name, strlen(name), &err) != 0)
+            die(&err);
+    }
+    const struct fs_driver *fat = fs_driver_find("fat32");
+    const struct fs_driver *gpt = fs_driver_find("gpt");
+    struct table_partition part = {.number = 1, .first_sector = START_SECTOR, .sectors = SECTORS, .name = "esp", .guid = {1}};
+    struct table_spec spec = {.sector_bytes = 512, .disk_sectors = DISK_BYTES / 512, .disk_guid = {2}, .partitions = &part, .n_partitions = 1};
+    if (gpt->table->parse_type("esp", &part, &err) != 0 || gpt->table->write_head(&spec, disk, &err) != 0 ||
+        tree_finish(tree, &err) != 0 || fat->maker->plan(tree, &options, &plan, &err) != 0 ||
+        fat->maker->settle(plan, (uint64_t)SECTORS * 512, &err) != 0 ||
+        dev_open_window(disk, (struct range){START_SECTOR * 512, (uint64_t)SECTORS * 512}, &window, &err) != 0 ||
+        fat->maker->write(plan, window, NULL, &err) != 0 || gpt->table->write_tail(&spec, disk, &err) != 0)
+        die(&err);
+    dev_close(window);
+    fat->maker->close(plan);
+    tree_close(tree);
+}
+
+static int on_finding(void *ctx, const struct finding *finding)
+{
+    (void)finding;
+    return ++*(unsigned *)ctx > 2000 ? PLAT_ESTOP : 0;
+}
+
+struct visit {
+    struct fs *fs;
+    unsigned depth, entries;
+};
+
+static int on_dirent(void *ctx, const struct fs_dirent *entry)
+{
+    struct visit *visit = ctx;
+    const struct fs_driver *driver = visit->fs->driver;
+    struct plat_err err;
+    struct fs_stat st;
+    uint8_t buf[4096];
+    size_t got;
+    if (++visit->entries > 500 || visit->depth > 8)
+        return PLAT_ESTOP;
+    if (driver->stat(visit->fs, entry->node, &st, &err) != 0)
+        return 0;
+    if (st.kind == TREE_FILE)
+        (void)driver->read(visit->fs, entry->node, 0, buf, sizeof buf, &got, &err);
+    if (st.kind != TREE_DIR)
+        return 0;
+    visit->depth++;
+    int rc = driver->readdir(visit->fs, entry->node, on_dirent, visit, &err);
+    visit->depth--;
+    return rc == PLAT_ESTOP ? rc : 0;
+}
+
+static void exercise(bool degraded)
+{
+    struct stack_options options = {.degraded = degraded};
+    struct verify_totals totals = {0};
+    struct stack *stack;
+    struct plat_err err;
+    unsigned findings = 0;
+    struct finding_sink sink = {on_finding, &findings};
+    if (stack_open(disk, &options, &stack, &err) != 0)
+        return;
+    (void)stack_verify(stack, &sink, &totals, &err);
+    for (size_t i = 0; i < stack->n_layers; i++) {
+        struct fs *fs = stack->layers[i].fs;
+        uint64_t root;
+        struct visit visit = {.fs = fs};
+        if (fs != NULL && fs->driver->readdir != NULL && fs->driver->root(fs, &root, &err) == 0)
+            (void)fs->driver->readdir(fs, root, on_dirent, &visit, &err);
+    }
+    stack_close(stack);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct {
+        uint32_t at;
+        uint8_t old;
+    } undo[MAX_PATCHES * 32];
+    size_t changed = 0;
+    if (disk == NULL)
+        make_disk();
+    uint8_t *bytes = dev_memory_bytes(disk);
+    for (unsigned patch = 0; patch < MAX_PATCHES && n >= 6; patch++) {
+        uint32_t raw = load_le32(data);
+        uint32_t at = (raw & 0x80000000u) != 0 ? DISK_BYTES - 1 - (raw & 0x7fff) : (raw & 0x1fffff);
+        unsigned length = data[4] % 32 + 1;
+        data += 5;
+        n -= 5;
+        for (; length > 0 && n > 0 && at < DISK_BYTES; length--, data++, n--, at++) {
+            undo[changed].at = at;
+            undo[changed++].old = bytes[at];
+            bytes[at] = *data;
+        }
+    }
+    exercise(true);
+    exercise(false);
+    while (changed > 0) {
+        changed--;
+        bytes[undo[changed].at] = undo[changed].old;
+    }
+    return 0;
+}
