@@ -15,7 +15,7 @@
 
 /* Sizes that plat chooses are multiples of this, so that disks of 512-byte sectors suit 4 KiB hardware, too.
  */
-enum { GRAIN_BYTES = 4096 };
+enum { GRAIN_BYTES = 4096, AUTO_GRAIN_MAX_BYTES = 1 << 20 };
 
 static const char *key_path(struct plan *plan, const struct plan_part *part, const char *key)
 {
@@ -25,6 +25,14 @@ static const char *key_path(struct plan *plan, const struct plan_part *part, con
 static uint64_t part_align(const struct plan *plan, const struct plan_part *part)
 {
     return part->recipe->align_bytes != 0 ? part->recipe->align_bytes : plan->recipe->align_bytes;
+}
+
+/* A size that plat chooses ends where the next partition may start, which sgdisk and encrypted volumes like; a huge
+ * alignment does not make every partition huge. */
+static uint64_t auto_grain(const struct plan *plan, const struct plan_part *part)
+{
+    uint64_t align = part_align(plan, part);
+    return align < GRAIN_BYTES ? GRAIN_BYTES : align > AUTO_GRAIN_MAX_BYTES ? AUTO_GRAIN_MAX_BYTES : align;
 }
 
 static int too_large(struct plan *plan, const struct plan_part *part, struct plat_err *err)
@@ -68,7 +76,7 @@ static int part_size(struct plan *plan, struct plan_part *part, uint64_t *ret, s
     } else if (!add_u64(part->content_bytes, slack, &bytes)) {
         return too_large(plan, part, err);
     }
-    if (!align_up_u64(bytes, GRAIN_BYTES, ret) || *ret > INT64_MAX)
+    if (!align_up_u64(bytes, auto_grain(plan, part), ret) || *ret > INT64_MAX)
         return too_large(plan, part, err);
     return 0;
 }
