@@ -1,14 +1,16 @@
 /* What a format driver offers, and the registry that commands look drivers up in.
  *
- * A driver is one const struct fs_driver with designated initialisers. Operations that a format lacks are NULL, so
- * callers fail closed (PLAT_EUNSUPPORTED, "fat32 has no symbolic links"). Every handle starts with struct fs.
+ * A driver is one const struct fs_driver with designated initialisers. Operations that a format lacks are
+ * NULL, so callers fail closed (PLAT_EUNSUPPORTED, "fat32 has no symbolic links"). Every handle starts with
+ * struct fs.
  *
  * Two roles, either or both:
  *   - a partition table has `partitions` and `table`;
  *   - a filesystem has `root`, `readdir`, `stat`, `read`, ... and `maker`.
  * walk() yields every typed structure and every extent, so that the bytes it produces cover the whole device:
- * structures, data, free space, padding. check() adds what the layout language cannot say (chains, cross-links,
- * overlaps); fs_verify (lib/fs/verify.h) runs layout checks on everything walked, layout rules, then check(). */
+ * structures, data, free space, padding. check() adds what the layout language cannot say (chains,
+ * cross-links, overlaps); fs_verify (lib/fs/verify.h) runs layout checks on everything walked, layout rules,
+ * then check(). */
 #ifndef PLAT_LIB_FS_DRIVER_H
 #define PLAT_LIB_FS_DRIVER_H
 
@@ -22,8 +24,8 @@ struct fs_driver;
 
 struct fs {
     const struct fs_driver *driver;
-    struct plat_dev *dev;     /* not owned */
-    struct image *image;      /* layout over dev; owned, closed by fs_close */
+    struct plat_dev *dev; /* not owned */
+    struct image *image;  /* layout over dev; owned, closed by fs_close */
 };
 
 struct fs_open_options {
@@ -43,16 +45,16 @@ struct fs_probe_result {
 struct fs_stat {
     enum tree_kind kind;
     uint64_t size_bytes;
-    uint32_t mode;         /* permission bits; when has_mode */
+    uint32_t mode; /* permission bits; when has_mode */
     bool has_mode;
     bool has_mtime;
     int64_t mtime_s;
     uint32_t mtime_ns;
     uint32_t uid, gid;
-    uint16_t attributes;   /* as in struct tree_node */
+    uint16_t attributes; /* as in struct tree_node */
 };
 struct fs_dirent {
-    const char *name;      /* UTF-8, NUL-terminated; valid during the callback. Not checked for '/' or "..". */
+    const char *name; /* UTF-8, NUL-terminated; valid during the callback. Not checked for '/' or "..". */
     uint64_t node;
     enum tree_kind kind;
 };
@@ -68,24 +70,24 @@ struct fs_space {
 
 enum { TABLE_MAX_PARTITIONS = 1024, TABLE_NAME_BYTES = 36 * 3 + 1 };
 struct table_partition {
-    uint32_t number;       /* 1-based slot */
+    uint32_t number; /* 1-based slot */
     uint64_t first_sector;
     uint64_t sectors;
-    char type[40];         /* well-known name ("esp") or GUID / "0x0c" text */
-    uint8_t type_guid[16]; /* gpt */
-    uint8_t mbr_type;      /* mbr */
-    uint8_t guid[16];      /* gpt: unique GUID */
+    char type[40];               /* well-known name ("esp") or GUID / "0x0c" text */
+    uint8_t type_guid[16];       /* gpt */
+    uint8_t mbr_type;            /* mbr */
+    uint8_t guid[16];            /* gpt: unique GUID */
     char name[TABLE_NAME_BYTES]; /* gpt */
-    uint64_t attributes;   /* gpt; mbr: 0x80 = active */
+    uint64_t attributes;         /* gpt; mbr: 0x80 = active */
 };
 typedef int (*table_partition_fn)(void *ctx, const struct table_partition *partition);
 
 struct table_spec {
     uint32_t sector_bytes;
     uint64_t disk_sectors;
-    uint8_t disk_guid[16]; /* gpt */
-    uint32_t mbr_signature;/* mbr */
-    bool mbr_active_flag;  /* gpt: 80h in the protective record, for BIOSes that want it */
+    uint8_t disk_guid[16];  /* gpt */
+    uint32_t mbr_signature; /* mbr */
+    bool mbr_active_flag;   /* gpt: 80h in the protective record, for BIOSes that want it */
     const struct table_partition *partitions;
     size_t n_partitions;
 };
@@ -100,8 +102,8 @@ struct table_maker {
     int (*parse_type)(const char *text, struct table_partition *ret, struct plat_err *err);
     /* Well-known names, for messages and --help: i from 0; NULL past the end. */
     const char *(*type_name)(size_t i);
-    /* Every rule that makes a table bad (overlap, outside, duplicate GUID, name too long): PLAT_EINVALID naming the
-     * partition and the minimum that works. */
+    /* Every rule that makes a table bad (overlap, outside, duplicate GUID, name too long): PLAT_EINVALID
+     * naming the partition and the minimum that works. */
     int (*validate)(const struct table_spec *spec, struct plat_err *err);
     int (*write_head)(const struct table_spec *spec, struct plat_dev *dev, struct plat_err *err);
     int (*write_tail)(const struct table_spec *spec, struct plat_dev *dev, struct plat_err *err);
@@ -113,21 +115,23 @@ struct make_option_desc {
     const char *name, *argument, *doc; /* "cluster-bytes", "N", "cluster size; default by volume size" */
 };
 struct make_options {
-    const char *label;         /* NULL: format's default */
-    const char *uuid;          /* NULL: derived from seed and tree_digest */
-    const char *seed;          /* never NULL */
-    uint32_t sector_bytes;     /* 512 or 4096 */
-    uint64_t first_sector;     /* where the image will lie on its disk; 0 for a bare image */
-    bool has_time;             /* time of the volume itself (label entry); else newest mtime of the tree */
+    const char *label;     /* NULL: format's default */
+    const char *uuid;      /* NULL: derived from seed and tree_digest */
+    const char *seed;      /* never NULL */
+    uint32_t sector_bytes; /* 512 or 4096 */
+    uint64_t first_sector; /* where the image will lie on its disk; 0 for a bare image */
+    bool has_time;         /* time of the volume itself (label entry); else newest mtime of the tree */
     int64_t time_s;
-    json_t *extra;             /* object of format options by name, as in `options`; may be NULL. Unknown: PLAT_EINVALID */
+    json_t
+        *extra; /* object of format options by name, as in `options`; may be NULL. Unknown: PLAT_EINVALID */
 };
 struct make_plan; /* each maker's own */
 struct fs_maker {
     const struct make_option_desc *options;
     size_t n_options;
     /* What the tree needs. Checks everything about names and sizes that can be checked before writing. */
-    int (*plan)(struct tree *tree, const struct make_options *options, struct make_plan **ret, struct plat_err *err);
+    int (*plan)(struct tree *tree, const struct make_options *options, struct make_plan **ret,
+                struct plat_err *err);
     /* Smallest image that holds the tree plus slack_bytes of free space (and is legal for the format). */
     int (*min_bytes)(struct make_plan *plan, uint64_t slack_bytes, uint64_t *ret, struct plat_err *err);
     /* Fix the geometry for exactly size_bytes; PLAT_EINVALID with the minimum that works when too small. */
@@ -135,7 +139,8 @@ struct fs_maker {
     /* One line for --explain: "4 KiB clusters, 65,536 of them, 2 FATs of 512 sectors". */
     void (*describe)(const struct make_plan *plan, struct strbuf *ret);
     /* Writes ascending offsets only (works on a pipe). `dev` is zero-filled and size_bytes long. */
-    int (*write)(struct make_plan *plan, struct plat_dev *dev, struct progress *progress, struct plat_err *err);
+    int (*write)(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
+                 struct plat_err *err);
     void (*close)(struct make_plan *plan);
 };
 
@@ -146,8 +151,8 @@ struct fs_driver {
     int (*probe)(struct plat_dev *dev, const struct fs_open_options *options, struct fs_probe_result *ret,
                  struct plat_err *err);
     /* `image` is opened by the caller (fs_open) and owned by the handle from success on. */
-    int (*open)(struct plat_dev *dev, struct image *image, const struct fs_open_options *options, struct fs **ret,
-                struct plat_err *err);
+    int (*open)(struct plat_dev *dev, struct image *image, const struct fs_open_options *options,
+                struct fs **ret, struct plat_err *err);
     void (*close)(struct fs *fs); /* frees the handle; not dev, not image */
 
     int (*partitions)(struct fs *fs, table_partition_fn fn, void *ctx, struct plat_err *err);
@@ -173,11 +178,12 @@ extern const struct fs_driver *const fs_drivers[];
 extern const size_t n_fs_drivers;
 const struct fs_driver *fs_driver_find(const char *name); /* NULL: none */
 
-/* Asks one driver. An image that is too small or unreadable for the format scores 0; only PLAT_EIO and PLAT_ENOMEM
- * fail. */
+/* Asks one driver. An image that is too small or unreadable for the format scores 0; only PLAT_EIO and
+ * PLAT_ENOMEM fail. */
 int fs_probe_one(const struct fs_driver *driver, struct plat_dev *dev, const struct fs_open_options *options,
                  struct fs_probe_result *ret, struct plat_err *err);
-/* The driver with the highest score (NULL: none above 0) and its result. Of equals, the first one registered. */
+/* The driver with the highest score (NULL: none above 0) and its result. Of equals, the first one registered.
+ */
 int fs_probe_all(struct plat_dev *dev, const struct fs_open_options *options, const struct fs_driver **ret,
                  struct fs_probe_result *ret_result, struct plat_err *err);
 /* Opens with a given driver, loading its embedded layout (cached for the process). */

@@ -8,9 +8,10 @@ struct verify_totals {
     uint64_t errors, warnings, notes;
     uint64_t structures; /* typed instances checked */
 };
-/* One layer: layout checks on all that walk yields, layout rules and mirrors, then the driver's check(). Offsets and
- * paths in findings are those of the layer. */
-int fs_verify(struct fs *fs, const struct finding_sink *sink, struct verify_totals *totals, struct plat_err *err);
+/* One layer: layout checks on all that walk yields, layout rules and mirrors, then the driver's check().
+ * Offsets and paths in findings are those of the layer. */
+int fs_verify(struct fs *fs, const struct finding_sink *sink, struct verify_totals *totals,
+              struct plat_err *err);
 /* All layers; paths with prefix, offsets absolute. Layers that failed to open are error findings. */
 int stack_verify(struct stack *stack, const struct finding_sink *sink, struct verify_totals *totals,
                  struct plat_err *err);

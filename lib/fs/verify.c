@@ -1,0 +1,249 @@
+/* Judging: layout checks on all that a walk yields, the layout's own rules, what the driver knows, and what
+ * only the whole disk shows. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/fs/stack_private.h"
+#include "lib/fs/verify.h"
+
+enum { GAP_READ_BYTES = 64 * 1024 };
+
+/* ---- one layer ---- */
+
+struct layer_verify {
+    const struct finding_sink *outer;
+    struct finding_sink counted; /* counts, then hands on to outer */
+    struct verify_totals totals;
+    struct plat_err *err;
+};
+
+static int count_finding(void *ctx, const struct finding *finding)
+{
+    struct layer_verify *verify = ctx;
+    switch (finding->severity) {
+    case SEVERITY_ERROR:
+        verify->totals.errors++;
+        break;
+    case SEVERITY_WARNING:
+        verify->totals.warnings++;
+        break;
+    case SEVERITY_NOTE:
+        verify->totals.notes++;
+        break;
+    }
+    return verify->outer->fn == NULL ? 0 : verify->outer->fn(verify->outer->ctx, finding);
+}
+
+static int check_instance(void *ctx, const struct inst *inst)
+{
+    struct layer_verify *verify = ctx;
+    verify->totals.structures++;
+    /* A copy is compared with its original, so a fault that both have is reported once. */
+    return inst->is_mirror ? 0 : inst_check(inst, &verify->counted, verify->err);
+}
+
+/* Damage that ended a step early is a finding; the steps behind it still run. */
+static int step_result(struct layer_verify *verify, int rc, const struct plat_err *why, const char *id)
+{
+    switch (rc) {
+    case PLAT_ECORRUPT:
+    case PLAT_ELIMIT:
+    case PLAT_EUNSUPPORTED:
+    case PLAT_EINVALID:
+    case PLAT_ENOTFOUND:
+        return finding_report(&verify->counted, SEVERITY_ERROR, id, why->path,
+                              why->has_offset ? &why->offset : NULL, NULL, "%s", why->text);
+    default:
+        if (rc != 0 && why->class != 0 && verify->err != NULL)
+            *verify->err = *why;
+        return rc;
+    }
+}
+
+/* A layer without a driver (a schema alone) has its map and its rules. */
+static int verify_layer(struct fs *fs, struct image *image, struct layer_verify *verify)
+{
+    const struct walk_sink sink = {.ctx = verify, .instance = check_instance, .findings = verify->counted};
+    struct plat_err why = {0};
+    int rc = 0;
+    if (fs != NULL && fs->driver->walk != NULL)
+        rc = fs->driver->walk(fs, &sink, &why);
+    else if (image != NULL)
+        rc = image_walk_map(image, &sink, &why);
+    rc = step_result(verify, rc, &why, "walk");
+    if (rc == 0 && image != NULL) {
+        why = (struct plat_err){0};
+        rc = image_check_rules(image, &verify->counted, &why);
+        rc = step_result(verify, rc, &why, "rules");
+    }
+    if (rc == 0 && fs != NULL && fs->driver->check != NULL) {
+        why = (struct plat_err){0};
+        rc = fs->driver->check(fs, &verify->counted, &why);
+        rc = step_result(verify, rc, &why, "check");
+    }
+    return rc;
+}
+
+static void add_totals(struct verify_totals *totals, const struct verify_totals *more)
+{
+    if (totals == NULL)
+        return;
+    totals->errors += more->errors;
+    totals->warnings += more->warnings;
+    totals->notes += more->notes;
+    totals->structures += more->structures;
+}
+
+int fs_verify(struct fs *fs, const struct finding_sink *sink, struct verify_totals *totals,
+              struct plat_err *err)
+{
+    struct layer_verify verify = {.outer = sink, .err = err};
+    verify.counted = (struct finding_sink){.fn = count_finding, .ctx = &verify};
+    int rc = verify_layer(fs, fs->image, &verify);
+    add_totals(totals, &verify.totals);
+    return rc;
+}
+
+/* ---- all layers ---- */
+
+struct stack_verify {
+    const struct finding_sink *outer;
+    const struct stack_layer *layer; /* whose findings come in */
+    struct stack *stack;
+    struct strbuf path;
+    struct verify_totals *totals;
+    struct layer_verify gaps; /* findings of the stack itself */
+    uint8_t *buf;
+    struct plat_err *err;
+};
+
+static int translate_finding(void *ctx, const struct finding *finding)
+{
+    struct stack_verify *verify = ctx;
+    struct finding outer = *finding;
+    outer.offset += verify->layer->dev->base_offset;
+    outer.path = stack_path(&verify->path, verify->layer->prefix, finding->path != NULL ? finding->path : "");
+    if (outer.path == NULL)
+        return err_nomem(verify->err, "verifying an image");
+    return verify->outer->fn == NULL ? 0 : verify->outer->fn(verify->outer->ctx, &outer);
+}
+
+static int verify_one(struct stack_verify *verify, struct stack_layer *layer)
+{
+    verify->layer = layer;
+    const struct finding_sink translated = {.fn = translate_finding, .ctx = verify};
+    struct layer_verify one = {.outer = &translated, .err = verify->err};
+    one.counted = (struct finding_sink){.fn = count_finding, .ctx = &one};
+    int rc = 0;
+    if (layer->fs == NULL && layer->err.class != 0)
+        rc = finding_report(&one.counted, SEVERITY_ERROR, layer->refusal[0] != '\0' ? "refused" : "open",
+                            layer->err.path, layer->err.has_offset ? &layer->err.offset : NULL, NULL, "%s",
+                            layer->err.text);
+    else if (layer->image != NULL || layer->fs != NULL)
+        rc = verify_layer(layer->fs, layer->image, &one);
+    add_totals(verify->totals, &one.totals);
+    return rc;
+}
+
+/* Partitions that are not wholly on the device. */
+static int verify_windows(struct stack_verify *verify)
+{
+    const struct stack *stack = verify->stack;
+    for (size_t i = 0; i < stack->n_partitions; i++) {
+        const struct table_partition *partition = &stack->partitions[i];
+        struct range window;
+        bool whole = false;
+        char path[16];
+        bool there = stack_window(stack, partition, &window, &whole);
+        if (there && whole)
+            continue;
+        (void)snprintf(path, sizeof path, "p%u", partition->number);
+        int rc = finding_report(
+            &verify->gaps.counted, SEVERITY_ERROR, "stack-window", path, there ? &window.start : NULL, NULL,
+            "partition %u (sectors %llu to %llu) %s the end of the image of %llu bytes; what is "
+            "missing cannot be checked",
+            partition->number, (unsigned long long)partition->first_sector,
+            (unsigned long long)(partition->first_sector + partition->sectors - 1),
+            there ? "runs past" : "lies beyond", (unsigned long long)stack->dev->size_bytes);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* The first byte in the gap that is not zero; false when all are. */
+static int find_nonzero(struct stack_verify *verify, struct range gap, bool *ret_found, uint64_t *ret_at)
+{
+    uint64_t at = gap.start;
+    const uint64_t end = gap.start + gap.bytes;
+    struct range data;
+    while (at < end && dev_next_data(verify->stack->dev, at, &data) && data.start < end) {
+        uint64_t stop = data.start + data.bytes < end ? data.start + data.bytes : end;
+        for (at = data.start > at ? data.start : at; at < stop;) {
+            size_t n = stop - at < GAP_READ_BYTES ? (size_t)(stop - at) : GAP_READ_BYTES;
+            int rc = dev_read(verify->stack->dev, at, verify->buf, n, verify->err);
+            if (rc != 0)
+                return rc;
+            for (size_t i = 0; !bytes_all(verify->buf, n, 0) && i < n; i++) {
+                if (verify->buf[i] != 0) {
+                    *ret_at = at + i;
+                    *ret_found = true;
+                    return 0;
+                }
+            }
+            at += n;
+        }
+        at = stop;
+    }
+    *ret_found = false;
+    return 0;
+}
+
+static int verify_gap(void *ctx, size_t index, struct range gap)
+{
+    struct stack_verify *verify = ctx;
+    const uint64_t base = verify->stack->dev->base_offset;
+    bool found = false;
+    uint64_t at = 0;
+    int rc = find_nonzero(verify, gap, &found, &at);
+    if (rc != 0 || !found)
+        return rc;
+    char path[32], text[256];
+    (void)snprintf(path, sizeof path, "gap[%zu]", index);
+    (void)snprintf(
+        text, sizeof text,
+        "bytes 0x%llx to 0x%llx belong to no partition and no structure, but are not all zero: the first is "
+        "at 0x%llx",
+        (unsigned long long)(base + gap.start), (unsigned long long)(base + gap.start + gap.bytes - 1),
+        (unsigned long long)(base + at));
+    const struct finding finding = {.severity = SEVERITY_WARNING,
+                                    .id = "stack-gap",
+                                    .path = path,
+                                    .has_offset = true,
+                                    .offset = base + at,
+                                    .text = text};
+    return count_finding(&verify->gaps, &finding);
+}
+
+int stack_verify(struct stack *stack, const struct finding_sink *sink, struct verify_totals *totals,
+                 struct plat_err *err)
+{
+    struct stack_verify verify = {.outer = sink, .stack = stack, .totals = totals, .err = err};
+    verify.gaps.outer = sink;
+    verify.gaps.counted = (struct finding_sink){.fn = count_finding, .ctx = &verify.gaps};
+    verify.buf = malloc(GAP_READ_BYTES);
+    int rc = verify.buf == NULL ? err_nomem(err, "verifying an image") : 0;
+    for (size_t i = 0; rc == 0 && i < stack->n_layers; i++)
+        rc = verify_one(&verify, &stack->layers[i]);
+    /* With -p only one partition is judged, and the disk around it is not. */
+    bool whole_disk = stack->n_layers > 0 && stack->table != NULL && !stack->layers[0].from_table;
+    if (rc == 0 && whole_disk)
+        rc = verify_windows(&verify);
+    if (rc == 0 && whole_disk)
+        rc = stack_gaps(stack, verify_gap, &verify, err);
+    add_totals(totals, &verify.gaps.totals);
+    strbuf_free(&verify.path);
+    free(verify.buf);
+    return rc;
+}

@@ -1,0 +1,144 @@
+#!/usr/bin/env bats
+# Partition tables between plat and strangers: sgdisk (gdisk), sfdisk (util-linux), genimage.
+
+setup() {
+    root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+    PLAT=${PLAT:-$root/build/plat}
+    cd "$BATS_TEST_TMPDIR"
+    export LC_ALL=C
+}
+
+clean() { # IMAGE [option ...]: no error and no warning
+    run "$PLAT" verify --strict "$@"
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+accepted() { # IMAGE
+    run sgdisk -v "$1"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"No problems found"* ]]
+    run sfdisk --verify "$1"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"No errors detected"* ]]
+}
+
+# Catches: headers, arrays or protective records that only plat understands.
+@test "strangers accept the tables that plat makes" {
+    head -c 3000000 /dev/urandom >blob
+    cat >r.json <<'R'
+{ "table": "gpt", "partitions": [
+    { "name": "one", "type": "linux-data", "content": "blob" },
+    { "name": "two", "type": "linux-root-x86-64", "size": "5MiB" },
+    { "name": "three", "type": "0fc63daf-8483-4772-8e79-3d69d8477de4", "size": "1MiB", "attributes": ["read-only"] } ] }
+R
+    "$PLAT" build r.json -o disk.img
+    clean disk.img
+    accepted disk.img
+    sgdisk -i 2 disk.img | grep -qi 4F68BCE3-E8CD-4DB1-96E7-FBCAF984B709
+    sgdisk -i 3 disk.img | grep -q 'Attribute flags: 1000000000000000'
+    sfdisk --dump disk.img | grep -q 'name="one"'
+}
+
+# Catches: a plain table with records that sfdisk reads otherwise.
+@test "strangers accept plain MBR tables that plat makes" {
+    head -c 3000000 /dev/urandom >blob
+    cat >r.json <<'R'
+{ "table": "mbr", "partitions": [
+    { "name": "one", "type": "linux", "content": "blob" },
+    { "name": "two", "type": "0xda", "size": "5MiB" },
+    { "name": "three", "type": "swap", "size": "1MiB" } ] }
+R
+    "$PLAT" build r.json -o disk.img
+    clean disk.img
+    run sfdisk --verify disk.img
+    echo "$output"
+    [[ "$output" == *"No errors detected"* ]]
+    sfdisk --dump disk.img | grep -q 'type=da'
+    sfdisk --dump disk.img | grep -q 'type=82'
+}
+
+# Catches: findings on good disks of other makers.
+@test "disks by sgdisk are clean" {
+    for size in 64M 5G 3T; do
+        rm -f disk.img
+        truncate -s $size disk.img
+        sgdisk -n1:2048:+32M -t1:ef00 -c1:esp -n2:0:+8M -c2:root -A 2:set:60 disk.img >/dev/null
+        clean disk.img
+    done
+}
+
+@test "disks by sfdisk are clean, with either table" {
+    for size in 64M 20G; do
+        rm -f disk.img
+        truncate -s $size disk.img
+        printf 'label: gpt\nsize=32MiB,type=uefi,name=esp\nsize=10MiB\n' | sfdisk -q disk.img
+        clean disk.img
+        rm -f disk.img
+        truncate -s $size disk.img
+        printf 'label: dos\nsize=32MiB,type=ef\nsize=10MiB,bootable\n' | sfdisk -q disk.img
+        clean disk.img
+    done
+    printf 'label: dos\nsize=32MiB,type=ef\nstart=12GiB,size=3GiB\n' | sfdisk -q disk.img
+    clean disk.img
+    # Logical partitions are not followed, and that is said in a note.
+    printf 'label: dos\nsize=32MiB,type=ef\nsize=100MiB,type=5\nsize=20MiB\n' | sfdisk -q disk.img
+    "$PLAT" verify --json disk.img | grep -q mbr-extended
+}
+
+@test "disks by genimage are clean: gpt, mbr and hybrid" {
+    command -v genimage || skip "genimage is not installed"
+    mkdir root in
+    head -c 1048576 /dev/urandom >in/blob
+    cat >g.cfg <<'R'
+image gpt.img { hdimage { partition-table-type = "gpt" }
+    partition a { image = "blob" partition-type-uuid = "U" size = 8M }
+    partition b { image = "blob" } size = 40M }
+image mbr.img { hdimage { }
+    partition a { image = "blob" partition-type = 0xC bootable = true }
+    partition b { image = "blob" partition-type = 0x83 } }
+image hybrid.img { hdimage { partition-table-type = "hybrid" }
+    partition a { image = "blob" partition-type = 0xC partition-type-uuid = "F" }
+    partition b { image = "blob" partition-type-uuid = "L" size = 20M } size = 40M }
+R
+    genimage --loglevel 1 --rootpath root --inputpath in --outputpath out --tmppath tmp --config g.cfg
+    for disk in gpt mbr hybrid; do
+        clean out/$disk.img
+    done
+}
+
+# Catches: a fault that plat misses, or a refusal that plat ascribes to a tool that accepts the image.
+@test "each bent table is an error, and whoever is said to refuse it does" {
+    mkdir images
+    python3 "$BATS_TEST_DIRNAME/table_variants.py" make images
+    run python3 "$BATS_TEST_DIRNAME/table_variants.py" compare "$PLAT" images
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+# Catches: a verifier that trusts a disk with two corrupt headers, as those two do.
+@test "two corrupt headers: sgdisk -v and sfdisk --verify see no problem, plat does" {
+    mkdir images
+    python3 "$BATS_TEST_DIRNAME/table_variants.py" make images
+    accepted images/both_crc.img
+    run "$PLAT" verify images/both_crc.img
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"refused by linux"* && "$output" == *"refused by ovmf"* ]]
+}
+
+# Catches: a claim about Linux that Linux does not keep, either way.
+@test "Linux shows the partitions of a disk exactly where plat does not say that it refuses it" {
+    mkdir images work
+    python3 "$BATS_TEST_DIRNAME/table_variants.py" make images
+    mapfile -t names < <(python3 "$BATS_TEST_DIRNAME/table_variants.py" names images)
+    run "$BATS_TEST_DIRNAME/linux_partitions.sh" work "${names[@]}"
+    [ "$status" -ne 3 ] || skip "$output"
+    [ "$status" -eq 0 ]
+    echo "$output" >log
+    run python3 "$BATS_TEST_DIRNAME/table_variants.py" linux "$PLAT" images log
+    echo "$output"
+    [ "$status" -eq 0 ]
+}

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Partition tables bent out of shape, and what strangers say of them.
+
+table_variants.py make DIR            one image per variant in DIR, from a disk that sgdisk (or sfdisk) made
+table_variants.py names DIR           the images, one a line, in the order of their numbers
+table_variants.py linux PLAT DIR LOG  compares with what a Linux kernel printed (linux_partitions.sh): plat says that Linux
+                                      refuses an image exactly where Linux does not show both partitions
+table_variants.py compare PLAT DIR    judges every image with plat, sgdisk -v and sfdisk --verify, in TAP:
+    - plat finds an error in every variant but those in FINE;
+    - whoever plat says refuses the image does refuse it (sgdisk, sfdisk)."""
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import zlib
+
+SECTOR = 512
+DISK_BYTES = 16 << 20
+FINE = {"good", "few_entries", "plain_good"}
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"})
+
+
+def header(disk, which):
+    return SECTOR if which == 0 else (len(disk) // SECTOR - 1) * SECTOR
+
+
+def entry(disk, which, index):
+    return struct.unpack_from("<Q", disk, header(disk, which) + 72)[0] * SECTOR + 128 * index
+
+
+def seal(disk):
+    for which in (0, 1):
+        at = header(disk, which)
+        lba, count, size = struct.unpack_from("<QII", disk, at + 72)
+        if lba * SECTOR + count * size <= len(disk):
+            struct.pack_into("<I", disk, at + 88, zlib.crc32(bytes(disk[lba * SECTOR : lba * SECTOR + count * size])))
+        struct.pack_into("<I", disk, at + 16, 0)
+        struct.pack_into("<I", disk, at + 16, zlib.crc32(bytes(disk[at : at + 92])))
+
+
+def in_headers(fmt, offset, *values):
+    def bend(disk):
+        for which in (0, 1):
+            struct.pack_into(fmt, disk, header(disk, which) + offset, *values)
+        seal(disk)
+
+    return bend
+
+
+def in_one(which, fmt, offset, *values):
+    def bend(disk):
+        struct.pack_into(fmt, disk, header(disk, which) + offset, *values)
+        seal(disk)
+
+    return bend
+
+
+def in_second_entry(fmt, offset, *values):
+    def bend(disk):
+        for which in (0, 1):
+            struct.pack_into(fmt, disk, entry(disk, which, 1) + offset, *values)
+        seal(disk)
+
+    return bend
+
+
+def flip(*places):
+    """Without sealing: what a worn disk does."""
+
+    def bend(disk):
+        for place in places:
+            disk[place(disk)] ^= 0x10
+
+    return bend
+
+
+def grow(disk):
+    disk.extend(bytes(1 << 20))
+
+
+def cut(disk):
+    del disk[-(1 << 19) :]
+
+
+def wipe(*ranges):
+    def bend(disk):
+        for start, end in ranges:
+            disk[start : end or len(disk)] = bytes((end or len(disk)) - start)
+
+    return bend
+
+
+def same_guid(disk):
+    for which in (0, 1):
+        first = entry(disk, which, 0)
+        disk[first + 128 + 16 : first + 128 + 32] = disk[first + 16 : first + 32]
+    seal(disk)
+
+
+SECTORS = DISK_BYTES // SECTOR
+GPT = {
+    "good": lambda disk: None,
+    "few_entries": in_headers("<I", 80, 16),
+    "primary_crc": flip(lambda d: SECTOR + 60),
+    "backup_crc": flip(lambda d: header(d, 1) + 60),
+    "both_crc": flip(lambda d: SECTOR + 60, lambda d: header(d, 1) + 60),
+    "both_wiped": wipe((SECTOR, 2 * SECTOR), (DISK_BYTES - SECTOR, 0)),
+    "primary_array": flip(lambda d: entry(d, 0, 1) + 3),
+    "backup_array": flip(lambda d: entry(d, 1, 1) + 3),
+    "no_protective_mbr": wipe((0, SECTOR)),
+    "protective_start": lambda disk: struct.pack_into("<I", disk, 446 + 8, 2),
+    "grown": grow,
+    "cut": cut,
+    "wide_entries": in_headers("<II", 80, 64, 256),
+    "overlap": in_second_entry("<Q", 32, 2048),
+    "outside_usable": in_second_entry("<Q", 40, SECTORS - 2),
+    "past_end": in_second_entry("<Q", 40, SECTORS * 16),
+    "backwards": in_second_entry("<Q", 40, 100),
+    "same_guid": same_guid,
+    "last_usable_beyond": in_headers("<Q", 48, SECTORS + 100),
+    "first_usable_low": in_headers("<Q", 40, 3),
+    "first_usable_beyond": in_headers("<Q", 40, SECTORS + 5),
+    "header_rest": lambda disk: disk.__setitem__(SECTOR + 100, 7),
+    "two_disks": in_one(1, "<I", 60, 7),
+    "two_usable": in_one(1, "<Q", 40, 40),
+    "two_counts": in_one(1, "<I", 80, 64),
+    "my_lba": in_one(0, "<Q", 24, 3),
+    "backup_points_elsewhere": in_one(1, "<Q", 32, 3),
+    "header_size": in_one(0, "<I", 12, 80),
+    "array_at_0": in_one(0, "<Q", 72, 0),
+    "array_far": in_one(0, "<Q", 72, 1 << 40),
+    "revision": in_headers("<I", 8, 0x20000),
+}
+RECORD = 446
+MBR = {
+    "plain_good": lambda disk: None,
+    "plain_overlap": lambda disk: struct.pack_into("<I", disk, RECORD + 16 + 8, 3000),
+    "plain_past_end": lambda disk: struct.pack_into("<I", disk, RECORD + 16 + 12, SECTORS * 2),
+    "plain_status": lambda disk: disk.__setitem__(RECORD, 0x17),
+    "plain_signature": lambda disk: disk.__setitem__(510, 0x54),
+    "plain_left_over": lambda disk: disk.__setitem__(RECORD + 3 * 16 + 12, 9),
+    "plain_no_sectors": lambda disk: struct.pack_into("<I", disk, RECORD + 16 + 12, 0),
+}
+
+
+def make(directory):
+    gpt, mbr = (os.path.join(directory, name) for name in ("base-gpt", "base-mbr"))
+    for path in (gpt, mbr):
+        with open(path, "wb") as out:
+            out.truncate(DISK_BYTES)
+    run("sgdisk", "-n1:2048:+4M", "-t1:ef00", "-n2:0:+4M", "-c1:esp", "-c2:root", gpt).check_returncode()
+    subprocess.run(["sfdisk", "-q", mbr], input="label: dos\nsize=4MiB,type=ef\nsize=4MiB\n", text=True, check=True)
+    for base, variants in ((gpt, GPT), (mbr, MBR)):
+        for name, bend in variants.items():
+            with open(base, "rb") as source:
+                disk = bytearray(source.read())
+            bend(disk)
+            with open(os.path.join(directory, name + ".img"), "wb") as out:
+                out.write(disk)
+        os.remove(base)
+
+
+def sgdisk_accepts(image):
+    result = run("sgdisk", "-v", image)
+    return result.returncode == 0 and "No problems found" in result.stdout and "Identified" not in result.stdout
+
+
+def sfdisk_accepts(image):
+    result = run("sfdisk", "--verify", image)
+    said = result.stdout + result.stderr
+    return result.returncode == 0 and "detected." in said and "No errors detected" in said
+
+
+def compare(plat, directory):
+    failed = 0
+    for number, name in enumerate(list(GPT) + list(MBR), 1):
+        image = os.path.join(directory, name + ".img")
+        result = run(plat, "verify", "--json", image)
+        problems = []
+        try:
+            findings = json.loads(result.stdout)["findings"]
+        except (ValueError, KeyError):
+            findings = []
+            problems.append(f"no findings: {result.stdout}{result.stderr}")
+        if result.returncode != (0 if name in FINE else 1):
+            problems.append(f"exit code {result.returncode}")
+        refused_by = {who for finding in findings for who in finding["refused_by"]}
+        for who, accepts in (("sgdisk", sgdisk_accepts), ("sfdisk", sfdisk_accepts)):
+            if who in refused_by and accepts(image):
+                problems.append(f"said to be refused by {who}, which accepts it")
+            if name in FINE and not accepts(image):
+                problems.append(f"{who} does not accept it")
+        print(f"{'not ok' if problems else 'ok'} {number} - {name}: {', '.join(sorted(refused_by)) or 'nobody'} refuses")
+        for problem in problems:
+            print(f"#   {problem}")
+        failed += bool(problems)
+    print(f"1..{len(GPT) + len(MBR)}")
+    return 1 if failed else 0
+
+
+def names(directory):
+    return [os.path.join(directory, name + ".img") for name in list(GPT) + list(MBR)]
+
+
+def compare_linux(plat, directory, log):
+    with open(log, errors="replace") as text:
+        shown = {int(number): int(count) for number, count in re.findall(r"DISK (\d+) (\d+)", text.read())}
+    failed = 0
+    for number, image in enumerate(names(directory)):
+        findings = json.loads(run(plat, "verify", "--json", image).stdout)["findings"]
+        refused = sorted({finding["id"] for finding in findings if "linux" in finding["refused_by"]})
+        good = number in shown and bool(refused) == (shown[number] < 2)
+        failed += not good
+        print(f"{'ok' if good else 'not ok'} {number + 1} - {os.path.basename(image)}: Linux shows "
+              f"{shown.get(number)} of 2 partitions; plat: {', '.join(refused) or 'accepted'}")
+    print(f"1..{len(names(directory))}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "make":
+        make(sys.argv[2])
+    elif sys.argv[1] == "names":
+        print("\n".join(names(sys.argv[2])))
+    elif sys.argv[1] == "linux":
+        sys.exit(compare_linux(*sys.argv[2:5]))
+    else:
+        sys.exit(compare(sys.argv[2], sys.argv[3]))
