@@ -1,0 +1,237 @@
+/* plat formats: what plat knows, and what it can do with each. */
+#include <string.h>
+
+#include "inspect/commands.h"
+#include "inspect/nearest.h"
+#include "inspect/render.h"
+#include "lib/fs/driver.h"
+
+struct ability {
+    const char *name;
+    bool (*has)(const struct fs_driver *driver);
+};
+
+static bool can_probe(const struct fs_driver *driver)
+{
+    return driver->probe != NULL;
+}
+static bool can_read(const struct fs_driver *driver)
+{
+    return driver->readdir != NULL || driver->partitions != NULL;
+}
+static bool can_make(const struct fs_driver *driver)
+{
+    return driver->maker != NULL || driver->table != NULL;
+}
+static bool can_check(const struct fs_driver *driver)
+{
+    return driver->check != NULL || (driver->layout_name != NULL && driver->open != NULL);
+}
+
+static const struct ability abilities[] = {
+    {"probe", can_probe},
+    {"read", can_read},
+    {"make", can_make},
+    {"check", can_check},
+};
+enum { N_ABILITIES = sizeof abilities / sizeof *abilities };
+
+static const char *role(const struct fs_driver *driver)
+{
+    if (driver->partitions != NULL || driver->table != NULL)
+        return "partition table";
+    return driver->readdir != NULL ? "filesystem" : "archive";
+}
+
+/* ---- text ---- */
+
+static void list_text(const struct cli *cli, struct strbuf *out)
+{
+    strbuf_printf(out, "%s%-12s", paint(cli, PAINT_DIM), "format");
+    for (size_t i = 0; i < N_ABILITIES; i++)
+        strbuf_printf(out, "  %-5s", abilities[i].name);
+    strbuf_printf(out, "  what it is%s\n", paint(cli, PAINT_PLAIN));
+    for (size_t d = 0; d < n_fs_drivers; d++) {
+        strbuf_printf(out, "%s%-12s%s", paint(cli, PAINT_STRONG), fs_drivers[d]->name,
+                      paint(cli, PAINT_PLAIN));
+        for (size_t i = 0; i < N_ABILITIES; i++)
+            strbuf_printf(out, "  %-5s", abilities[i].has(fs_drivers[d]) ? "yes" : "-");
+        strbuf_printf(out, "  %s\n", fs_drivers[d]->title);
+    }
+    strbuf_puts(out, "\nLayouts built in:");
+    for (size_t i = 0; i < n_embedded_schemas; i++)
+        strbuf_printf(out, " %s", embedded_schemas[i].name);
+    strbuf_puts(out, "  (plat schema doc NAME)\n");
+}
+
+static void one_text(const struct cli *cli, struct strbuf *out, const struct fs_driver *driver,
+                     const struct layout *layout)
+{
+    strbuf_printf(out, "%s%s%s: %s\n", paint(cli, PAINT_STRONG), driver->name, paint(cli, PAINT_PLAIN),
+                  driver->title);
+    strbuf_printf(out, "  role     %s\n  can     ", role(driver));
+    for (size_t i = 0; i < N_ABILITIES; i++)
+        if (abilities[i].has(driver))
+            strbuf_printf(out, " %s", abilities[i].name);
+    strbuf_putc(out, '\n');
+    if (layout != NULL) {
+        strbuf_printf(out, "  layout   %s: %zu types, %zu map entries, %zu rules  (plat schema doc %s)\n",
+                      layout->name, layout->n_types, layout->n_map, layout->n_rules, layout->name);
+        if (layout->spec != NULL && layout->spec[0] != '\0')
+            strbuf_printf(out, "  spec     %s\n", layout->spec);
+    }
+    const struct fs_maker *maker = driver->maker;
+    if (maker != NULL && maker->n_options > 0)
+        strbuf_puts(out, "\nOptions of plat mk and of recipes:\n");
+    for (size_t i = 0; maker != NULL && i < maker->n_options; i++) {
+        const struct make_option_desc *option = &maker->options[i];
+        char left[64];
+        (void)snprintf(left, sizeof left, "%s%s%s", option->name, option->argument != NULL ? "=" : "",
+                       option->argument != NULL ? option->argument : "");
+        strbuf_printf(out, "  %-26s %s\n", left, option->doc);
+    }
+    if (driver->table != NULL && driver->table->type_name != NULL) {
+        const char *name;
+        strbuf_puts(out, "\nPartition types by name:\n ");
+        size_t column = 1;
+        for (size_t i = 0; (name = driver->table->type_name(i)) != NULL; i++) {
+            if (column + strlen(name) + 1 > (size_t)cli->columns) {
+                strbuf_puts(out, "\n ");
+                column = 1;
+            }
+            strbuf_printf(out, " %s", name);
+            column += strlen(name) + 1;
+        }
+        strbuf_putc(out, '\n');
+    }
+}
+
+/* ---- JSON ---- */
+
+static void put_json(struct strbuf *out, const char *key, const char *text)
+{
+    strbuf_printf(out, "\"%s\": ", key);
+    if (text != NULL)
+        strbuf_json(out, text, strlen(text));
+    else
+        strbuf_puts(out, "null");
+}
+
+static void driver_json(struct strbuf *out, const struct fs_driver *driver)
+{
+    strbuf_puts(out, "{");
+    put_json(out, "name", driver->name);
+    strbuf_puts(out, ", ");
+    put_json(out, "title", driver->title);
+    strbuf_puts(out, ", ");
+    put_json(out, "role", role(driver));
+    strbuf_puts(out, ", ");
+    put_json(out, "layout", driver->layout_name);
+    for (size_t i = 0; i < N_ABILITIES; i++)
+        strbuf_printf(out, ", \"%s\": %s", abilities[i].name, abilities[i].has(driver) ? "true" : "false");
+    strbuf_puts(out, ", \"options\": [");
+    for (size_t i = 0; driver->maker != NULL && i < driver->maker->n_options; i++) {
+        const struct make_option_desc *option = &driver->maker->options[i];
+        strbuf_puts(out, i == 0 ? "{" : ", {");
+        put_json(out, "name", option->name);
+        strbuf_puts(out, ", ");
+        put_json(out, "argument", option->argument);
+        strbuf_puts(out, ", ");
+        put_json(out, "doc", option->doc);
+        strbuf_puts(out, "}");
+    }
+    strbuf_puts(out, "], \"partition_types\": [");
+    const char *name;
+    for (size_t i = 0; driver->table != NULL && driver->table->type_name != NULL &&
+                       (name = driver->table->type_name(i)) != NULL;
+         i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        strbuf_json(out, name, strlen(name));
+    }
+    strbuf_puts(out, "]}");
+}
+
+static void list_json(struct strbuf *out)
+{
+    strbuf_puts(out, "{\"formats\": [");
+    for (size_t d = 0; d < n_fs_drivers; d++) {
+        strbuf_puts(out, d == 0 ? "\n  " : ",\n  ");
+        driver_json(out, fs_drivers[d]);
+    }
+    strbuf_puts(out, "],\n \"layouts\": [");
+    for (size_t i = 0; i < n_embedded_schemas; i++) {
+        strbuf_puts(out, i == 0 ? "" : ", ");
+        strbuf_json(out, embedded_schemas[i].name, strlen(embedded_schemas[i].name));
+    }
+    strbuf_puts(out, "]}\n");
+}
+
+/* ---- the command ---- */
+
+static int unknown_format(const struct cli *cli, const char *name)
+{
+    struct plat_err err;
+    struct nearest nearest = {.wanted = name};
+    struct strbuf names = {0};
+    for (size_t i = 0; i < n_fs_drivers; i++)
+        nearest_add(&nearest, fs_drivers[i]->name, strlen(fs_drivers[i]->name));
+    nearest_list(&nearest, &names);
+    (void)err_set(&err, PLAT_ENOTFOUND, "no format '%.60s'; nearest: %s", name, strbuf_str(&names));
+    strbuf_free(&names);
+    return cli_fail(cli, &err);
+}
+
+static int run(struct cli *cli)
+{
+    struct strbuf out = {0};
+    struct plat_err err;
+    bool json = cli_flag(cli, "json");
+    const struct fs_driver *driver = cli->n_args > 0 ? fs_driver_find(cli->args[0]) : NULL;
+    if (cli->n_args > 0 && driver == NULL)
+        return unknown_format(cli, cli->args[0]);
+    if (driver != NULL && json) {
+        driver_json(&out, driver);
+        strbuf_putc(&out, '\n');
+    } else if (driver != NULL) {
+        const struct layout *layout = NULL;
+        if (driver->layout_name != NULL && fs_layout(driver->layout_name, &layout, &err) != 0)
+            return cli_fail(cli, &err);
+        one_text(cli, &out, driver, layout);
+    } else if (json) {
+        list_json(&out);
+    } else {
+        list_text(cli, &out);
+    }
+    int code = EXIT_YES;
+    if (render_flush(&out) == PLAT_ENOMEM) {
+        (void)err_nomem(&err, "listing formats");
+        code = cli_fail(cli, &err);
+    }
+    strbuf_free(&out);
+    return cli_finish(cli, code);
+}
+
+static const struct option_desc options_table[] = {
+    {.name = "json", .kind = OPTION_FLAG, .doc = "print JSON"},
+};
+
+const struct command command_formats = {
+    .name = "formats",
+    .group = "Formats",
+    .summary = "list formats and what plat can do with them",
+    .synopsis = "[NAME]",
+    .doc = "Lists the formats that plat has code for, and whether it can recognise (probe), read, make and "
+           "check each; and\n"
+           "the layouts that are built in. With NAME: one format, with the options for making it and the "
+           "partition\n"
+           "types it knows by name. Formats that plat has no code for are described with --schema "
+           "(plat-layout(5)).\n",
+    .examples = "  plat formats\n"
+                "  plat formats fat32\n"
+                "  plat formats --json | jq -r '.formats[] | select(.make).name'\n",
+    .options = options_table,
+    .n_options = sizeof options_table / sizeof *options_table,
+    .max_args = 1,
+    .complete = COMPLETE_FORMAT,
+    .run = run,
+};
