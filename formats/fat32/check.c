@@ -303,7 +303,7 @@ static int check_all(struct check *check)
     if (rc == 0)
         rc = check_table(check, &n_free);
     if (rc == 0 && check->n_conflicts > 0) {
-        memset(check->used.bits, 0, (size_t)check->used.n / 8 + 1);
+        memset(check->used.bits, 0, ((size_t)check->used.n + 7) / 8);
         check->naming = true;
         rc = dir_tree_visit(check->vol, check_directory, check, check->err);
         check->naming = false;
