@@ -5,9 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A class that is none would be taken for success. */
+static int failure(int class)
+{
+    return class < 0 ? class : PLAT_EBUG;
+}
+
 static void fill(struct plat_err *err, int class, const char *fmt, va_list ap)
 {
-    err->class = class;
+    err->class = failure(class);
     err->has_offset = false;
     err->offset = 0;
     err->image[0] = '\0';
@@ -15,7 +21,7 @@ static void fill(struct plat_err *err, int class, const char *fmt, va_list ap)
     (void)vsnprintf(err->text, sizeof err->text, fmt, ap);
 }
 
-int err_set(struct plat_err *err, int class, const char *fmt, ...)
+int err_set_raw(struct plat_err *err, int class, const char *fmt, ...)
 {
     if (err != NULL) {
         va_list ap;
@@ -23,10 +29,10 @@ int err_set(struct plat_err *err, int class, const char *fmt, ...)
         fill(err, class, fmt, ap);
         va_end(ap);
     }
-    return class;
+    return failure(class);
 }
 
-int err_at(struct plat_err *err, int class, uint64_t offset, const char *path, const char *fmt, ...)
+int err_at_raw(struct plat_err *err, int class, uint64_t offset, const char *path, const char *fmt, ...)
 {
     if (err != NULL) {
         va_list ap;
@@ -38,10 +44,10 @@ int err_at(struct plat_err *err, int class, uint64_t offset, const char *path, c
         if (path != NULL)
             (void)snprintf(err->path, sizeof err->path, "%s", path);
     }
-    return class;
+    return failure(class);
 }
 
-int err_sys(struct plat_err *err, int saved_errno, const char *fmt, ...)
+int err_sys_raw(struct plat_err *err, int saved_errno, const char *fmt, ...)
 {
     int class = saved_errno == ENOENT ? PLAT_ENOTFOUND : saved_errno == ENOMEM ? PLAT_ENOMEM : PLAT_EIO;
     if (err != NULL) {
@@ -55,7 +61,7 @@ int err_sys(struct plat_err *err, int saved_errno, const char *fmt, ...)
     return class;
 }
 
-int err_nomem(struct plat_err *err, const char *what)
+int err_nomem_raw(struct plat_err *err, const char *what)
 {
     return err_set(err, PLAT_ENOMEM, "out of memory while %s", what);
 }

@@ -34,16 +34,30 @@ struct plat_err {
     bool has_offset;
 };
 
-/* Fill *err (if any) and return `class`. Keeps image/path/offset that are already set empty. */
-int err_set(struct plat_err *err, int class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Call these without "_raw": the macros below say to compilers and analysers that the result is never 0, so that they
+ * see what a caller sees after `if (rc != 0) return rc;`. */
+
+/* Fill *err (if any) and return `class`; image, path and offset are emptied. */
+int err_set_raw(struct plat_err *err, int class, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* As err_set, with a byte offset and a structure path (NULL: none). */
-int err_at(struct plat_err *err, int class, uint64_t offset, const char *path, const char *fmt, ...)
+int err_at_raw(struct plat_err *err, int class, uint64_t offset, const char *path, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 /* err_set with ": strerror(saved_errno)" behind; class PLAT_EIO (ENOENT: PLAT_ENOTFOUND, ENOMEM: PLAT_ENOMEM). */
-int err_sys(struct plat_err *err, int saved_errno, const char *fmt, ...)
+int err_sys_raw(struct plat_err *err, int saved_errno, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Out of memory while doing `what`. */
-int err_nomem(struct plat_err *err, const char *what);
+int err_nomem_raw(struct plat_err *err, const char *what);
+static inline int err_is_failure(int class)
+{
+    if (class >= 0)
+        __builtin_unreachable();
+    return class;
+}
+#define err_set(...) err_is_failure(err_set_raw(__VA_ARGS__))
+#define err_at(...) err_is_failure(err_at_raw(__VA_ARGS__))
+#define err_sys(...) err_is_failure(err_sys_raw(__VA_ARGS__))
+#define err_nomem(...) err_is_failure(err_nomem_raw(__VA_ARGS__))
+
 /* Put "prefix: " before the text already there; returns err's class. */
 int err_prefix(struct plat_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Name the image the fault is in, unless one is named already. */

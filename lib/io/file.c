@@ -268,8 +268,8 @@ static mode_t output_mode(const char *path)
     unsigned mask = 022;
     char line[128];
     while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        if (sscanf(line, "Umask: %o", &mask) == 1)
-            break;
+        if (strncmp(line, "Umask:", 6) == 0)
+            mask = (unsigned)strtoul(line + 6, NULL, 8) & 0777;
     if (f != NULL)
         (void)fclose(f);
     return (mode_t)(0666 & ~mask);

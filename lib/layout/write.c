@@ -121,16 +121,14 @@ static int set_text(const struct field *field, const char *text, uint8_t *p, siz
         length -= 2;
     }
     if (field->repr == REPR_BYTES) {
-        uint8_t value;
         size_t used = 0;
         for (size_t i = 0; i < length; i++) {
             if (text[i] == ' ')
                 continue;
-            unsigned byte;
-            if (i + 1 >= length || sscanf(text + i, "%2x", &byte) != 1 || used == n)
+            char pair[3] = {text[i], i + 1 < length ? text[i + 1] : '\0', '\0'};
+            if (used == n || strspn(pair, "0123456789abcdefABCDEF") != 2)
                 return err_set(err, PLAT_EINVALID, "'%s' takes %zu bytes as pairs of hexadecimal digits", field->name, n);
-            value = (uint8_t)byte;
-            p[used++] = value;
+            p[used++] = (uint8_t)strtoul(pair, NULL, 16);
             i++;
         }
         memset(p + used, 0, n - used);

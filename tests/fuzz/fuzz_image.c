@@ -110,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct {
         uint32_t at;
         uint8_t old;
-    } undo[MAX_PATCHES * 32];
+    } undo[MAX_PATCHES * 32] = {0};
     size_t changed = 0;
     if (disk == NULL)
         make_disk();

@@ -125,7 +125,7 @@ static void test_order(void)
 
 static void test_digest(void)
 {
-    char base[65], other[65];
+    char base[65] = "", other[65] = "";
     for (int change = 0; change < 9; change++) {
         struct tree *tree = open_tree(NULL);
         tree_add_literal(tree, change == 1 ? "d/g" : "d/f", "12345", change == 2 ? 4 : 5, &err);
