@@ -400,9 +400,23 @@ static int check_each(struct image *image, const struct rule *rule, const struct
     return 0;
 }
 
+/* The structure that a rule is about: the first map entry that its expression names. */
+static const struct map_entry *rule_subject(const struct expr *e)
+{
+    if (e->op == EXPR_NAME)
+        return e->binding == BIND_MAP ? e->target : NULL;
+    for (unsigned i = 0; i < e->n_args; i++) {
+        const struct map_entry *entry = rule_subject(e->arg[i]);
+        if (entry != NULL)
+            return entry;
+    }
+    return NULL;
+}
+
 static int check_global(struct image *image, const struct rule *rule, const struct finding_sink *sink)
 {
-    struct inst whole = {.image = image, .path = ""};
+    const struct map_entry *subject = rule_subject(rule->must);
+    struct map_place place = {0};
     struct eval ctx = {.image = image};
     struct plat_err why = {0};
     bool holds = false, applies = true;
@@ -416,10 +430,14 @@ static int check_global(struct image *image, const struct rule *rule, const stru
         strbuf_printf(&text, " (cannot be computed: %s)", why.text);
     struct finding finding = {.severity = rule->severity,
                               .id = rule->id != NULL ? rule->id : "rule",
-                              .path = whole.path,
+                              .path = subject != NULL ? subject->name : "",
                               .text = strbuf_str(&text),
                               .expected = rule->must_text,
                               .refused_by = rule->refused_by};
+    if (subject != NULL && image_map_place(image, subject, &place, NULL) == 0 && place.present) {
+        finding.has_offset = true;
+        finding.offset = place.offset;
+    }
     int rc = sink->fn == NULL ? 0 : sink->fn(sink->ctx, &finding);
     strbuf_free(&text);
     return rc;
