@@ -215,8 +215,12 @@ static void spoil_clusters_65524(struct volume *v)
 }
 static void spoil_clusters_65525(struct volume *v)
 {
+    struct fat32_fsinfo_mut copy;
     clusters_set(v, 65525);
+    /* Fewer clusters than were counted as free would be a fault of its own. */
     fat32_fsinfo_set_free_clusters(v->fsinfo, 0xFFFFFFFF);
+    if (fat32_fsinfo_edit(v->backup.p + v->geo.sector_bytes, FAT32_FSINFO_BYTES, &copy))
+        fat32_fsinfo_set_free_clusters(copy, 0xFFFFFFFF);
 }
 static void spoil_clusters_65540(struct volume *v)
 {
