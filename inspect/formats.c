@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "inspect/commands.h"
-#include "inspect/nearest.h"
+#include "lib/base/nearest.h"
 #include "inspect/render.h"
 #include "lib/fs/driver.h"
 

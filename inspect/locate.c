@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inspect/nearest.h"
+#include "lib/base/nearest.h"
 
 struct search {
     const struct field_path *path;

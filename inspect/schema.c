@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "inspect/commands.h"
-#include "inspect/nearest.h"
+#include "lib/base/nearest.h"
 #include "inspect/render.h"
 #include "lib/fs/driver.h"
 #include "lib/layout/export.h"

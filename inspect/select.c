@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "inspect/nearest.h"
+#include "lib/base/nearest.h"
 
 struct selection {
     const struct inspect_image *image;

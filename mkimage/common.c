@@ -23,7 +23,7 @@ int maker_find(const char *format, const struct fs_driver **ret, struct plat_err
         strbuf_printf(&list, "%s%s", n == 1 ? "" : ", ", fs_drivers[i]->name);
     }
     names[n] = NULL;
-    const char *near = driver == NULL ? nearest_name(format, names) : NULL;
+    const char *near = driver == NULL ? nearest_name(format, names, SIZE_MAX) : NULL;
     int rc = err_set(err, driver != NULL ? PLAT_EUNSUPPORTED : PLAT_EINVALID,
                      "%s \"%.80s\"%s%s%s; formats that can be made: %s",
                      driver != NULL ? "plat does not make images of format" : "unknown format", format,

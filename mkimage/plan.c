@@ -33,7 +33,7 @@ static int unknown_type(struct plan *plan, const struct recipe_partition *recipe
             strbuf_puts(&list, ", ... (plat-recipe(5) lists them)");
     }
     names[n] = NULL;
-    const char *near = nearest_name(recipe->type, names);
+    const char *near = nearest_name(recipe->type, names, SIZE_MAX);
     char guess[128] = "";
     if (near != NULL)
         (void)snprintf(guess, sizeof guess, " (did you mean \"%s\"?)", near);

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/nearest.h"
 #include "lib/base/text.h"
 #include "lib/tree/tree.h"
 
@@ -143,9 +144,5 @@ int recipe_fail(const struct recipe *recipe, const char *path, struct plat_err *
 int recipe_blame(const struct recipe *recipe, const char *path, struct plat_err *err);
 /* "path.key" from the arena; `path` itself when out of memory. */
 const char *recipe_path_key(struct recipe *recipe, const char *path, const char *key);
-
-/* The name in `names` (NULL-terminated) nearest to `word`, if it is near enough to be a typing error; else
- * NULL. */
-const char *nearest_name(const char *word, const char *const *names);
 
 #endif

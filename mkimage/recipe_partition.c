@@ -43,7 +43,7 @@ static void read_attribute(struct reader *r, const struct node *node, uint64_t *
         }
     }
     names[N_ATTRIBUTE_NAMES] = NULL;
-    const char *near = json_is_string(node->json) ? nearest_name(json_string_value(node->json), names) : NULL;
+    const char *near = json_is_string(node->json) ? nearest_name(json_string_value(node->json), names, SIZE_MAX) : NULL;
     read_fail(r, node->path, "expected a bit number or one of: %s; found %s%s%s%s", strbuf_str(&list),
               json_describe(node->json, buf), near != NULL ? " (did you mean \"" : "",
               near != NULL ? near : "", near != NULL ? "\"?)" : "");

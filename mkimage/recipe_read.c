@@ -128,7 +128,7 @@ void read_keys(struct reader *r, const struct node *node, const char *const *kno
         struct strbuf shown = {0}, list = {0};
         strbuf_visible(&shown, key, strnlen(key, 64));
         describe_names(known, &list);
-        const char *near = nearest_name(key, known);
+        const char *near = nearest_name(key, known, SIZE_MAX);
         read_fail(r, node->path, "unknown key \"%s\"%s%s%s; known keys: %s", strbuf_str(&shown),
                   near != NULL ? " (did you mean \"" : "", near != NULL ? near : "",
                   near != NULL ? "\"?)" : "", strbuf_str(&list));

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NEAREST_WORD_MAX = 40, MESSAGE_MAX = 1280 };
+enum { MESSAGE_MAX = 1280 };
 
 struct table {
     const struct command *const *commands;
@@ -96,58 +96,6 @@ int cli_finish(const struct cli *cli, int code)
     return EXIT_CANNOT;
 }
 
-/* ---- suggestions ---- */
-
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Edit distance with neighbouring letters swapped as one edit. Both words are at most NEAREST_WORD_MAX long.
- */
-static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b)
-{
-    size_t rows[3][NEAREST_WORD_MAX + 1];
-    size_t *before = rows[0], *last = rows[1], *now = rows[2];
-    for (size_t j = 0; j <= n_b; j++)
-        last[j] = before[j] = j;
-    for (size_t i = 1; i <= n_a; i++) {
-        now[0] = i;
-        for (size_t j = 1; j <= n_b; j++) {
-            now[j] = least(last[j - 1] + (a[i - 1] != b[j - 1]), least(last[j], now[j - 1]) + 1);
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                now[j] = least(now[j], before[j - 2] + 1);
-        }
-        size_t *spare = before;
-        before = last;
-        last = now;
-        now = spare;
-    }
-    return last[n_b];
-}
-
-const char *cli_nearest(const char *word, const char *const *candidates, size_t n)
-{
-    const char *best = NULL;
-    size_t n_word = strlen(word);
-    size_t best_distance = n_word / 3 + 2; /* more edits than this: another word was meant */
-    if (n_word == 0 || n_word > NEAREST_WORD_MAX)
-        return NULL;
-    for (size_t i = 0; i < n; i++) {
-        size_t n_candidate = strlen(candidates[i]);
-        if (n_candidate > NEAREST_WORD_MAX)
-            continue;
-        size_t d = distance(word, n_word, candidates[i], n_candidate);
-        if (n_word >= 2 && n_word < n_candidate && memcmp(word, candidates[i], n_word) == 0)
-            d = 1; /* an abbreviation */
-        if (d < best_distance && d < least(n_word, n_candidate)) {
-            best_distance = d;
-            best = candidates[i];
-        }
-    }
-    return best;
-}
-
 /* ---- dispatch ---- */
 
 static const struct command *find(const struct table *table, const char *name)
@@ -165,7 +113,7 @@ static int unknown_command(const struct cli *cli, const struct table *table, con
     for (size_t i = 0; names != NULL && i < table->n; i++)
         names[i] = table->commands[i]->name;
     if (names != NULL)
-        near = cli_nearest(name, names, table->n);
+        near = nearest_name(name, names, table->n);
     free(names);
     if (near != NULL)
         return cli_usage(cli, "no command \"%s\"; did you mean `plat %s`?", name, near);

@@ -217,7 +217,7 @@ static int unknown_long(const struct cli *cli, const char *name, size_t n)
     for (size_t i = 0; i < n_cli_common_options; i++)
         names[n_names++] = cli_common_options[i].name;
     (void)snprintf(typed, sizeof typed, "%.*s", (int)(n < sizeof typed ? n : sizeof typed - 1), name);
-    const char *near = cli_nearest(typed, names, n_names);
+    const char *near = nearest_name(typed, names, n_names);
     if (near != NULL)
         return cli_usage(cli, "unknown option --%s; did you mean --%s?", typed, near);
     return cli_usage(cli, "unknown option --%s", typed);

@@ -2,6 +2,7 @@
 #ifndef PLAT_LIB_CLI_PRIVATE_H
 #define PLAT_LIB_CLI_PRIVATE_H
 
+#include "lib/base/nearest.h"
 #include "lib/cli/cli.h"
 
 /* One slot per entry of command->options, in the same order. */
@@ -38,8 +39,6 @@ void cli_parse_free(struct cli *cli);
 /* "--color=never" in front of the command: takes `value`, or prints why not and returns EXIT_CANNOT. */
 int cli_parse_color(const struct cli *cli, const char *value, enum color_when *ret);
 
-/* The candidate nearest to `word`, NULL when none is near enough to be what was meant. */
-const char *cli_nearest(const char *word, const char *const *candidates, size_t n);
 
 void cli_print_overview(const struct cli *cli, FILE *to, const struct command *const *commands, size_t n);
 void cli_print_help(const struct cli *cli, FILE *to, const struct command *command);

@@ -250,7 +250,7 @@ static void test_nearest(void)
                  {"hexx", "hex"},     {"gte", "get"},       {"sl", "ls"},       {"", NULL},
                  {"q", NULL},         {"mount", NULL},      {"partition", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *near = cli_nearest(cases[i].word, names, sizeof names / sizeof *names);
+        const char *near = nearest_name(cases[i].word, names, sizeof names / sizeof *names);
         check(near == NULL ? cases[i].near == NULL
                            : cases[i].near != NULL && strcmp(near, cases[i].near) == 0,
               cases[i].word, near != NULL ? near : "(none)");
@@ -258,7 +258,7 @@ static void test_nearest(void)
     char huge[4096];
     memset(huge, 'x', sizeof huge - 1);
     huge[sizeof huge - 1] = '\0';
-    check(cli_nearest(huge, names, sizeof names / sizeof *names) == NULL, "a huge word has no neighbour", "");
+    check(nearest_name(huge, names, sizeof names / sizeof *names) == NULL, "a huge word has no neighbour", "");
 }
 
 /* Ticks for 0.75 s, the phase's half done; what came out on stderr is in ret->text. */

@@ -1,7 +1,7 @@
 /* Paths into structures: what the grammar takes and refuses, canonical spelling, and how paths relate. Would
  * catch a path that selects its neighbour (entries[1] and entries[12]), and quotes that end a name too early.
  */
-#include "inspect/nearest.h"
+#include "lib/base/nearest.h"
 #include "inspect/path.h"
 #include "inspect/runs.h"
 #include "tests/unit/tap.h"
