@@ -26,7 +26,7 @@
  *             "reserved": true } ] }   from the least significant bit; widths add up to the base
  *
  * FIELD: { "name", "type", "count", "doc", "unit", "const", "default", "valid", "derive", "reserved", "when", "at",
- *          "as", "pad", "fill", "free" }
+ *          "as", "pad", "free" }
  *   type    u8 s8 u16 .. u64 s64 in steps of a byte, with le/be behind to differ from the layout (u32be);
  *           u16both, u32both (little-endian copy, then big-endian copy); char[n]; utf16[n] (n units);
  *           bytes[n]; guid (first three groups little-endian); uuid (as text reads); NAME of a type

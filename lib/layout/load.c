@@ -78,6 +78,9 @@ static int load_rule(struct loader *ld, json_t *json, bool each_allowed, struct 
                                               : "id when must say severity refused_by doc");
     if (rc == 0)
         rc = load_text(ld, json, "id", &ret->id);
+    const char *doc = NULL; /* for readers of the schema */
+    if (rc == 0)
+        rc = load_text(ld, json, "doc", &doc);
     if (rc == 0)
         rc = load_text(ld, json, "each", &ret->each);
     if (rc == 0)

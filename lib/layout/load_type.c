@@ -108,8 +108,10 @@ static int load_union(struct loader *ld, json_t *json, struct type *t)
     for (size_t i = 0; i < n; i++) {
         json_t *item = json_array_get(cases, i);
         size_t mark = load_push(ld, ".cases[%zu]", i);
-        const char *type = NULL;
+        const char *type = NULL, *doc = NULL;
         rc = json_is_object(item) ? load_keys(ld, item, "name type when doc") : load_fail(ld, "must be an object");
+        if (rc == 0)
+            rc = load_text(ld, item, "doc", &doc);
         if (rc == 0)
             rc = load_text(ld, item, "name", &list[i].name);
         if (rc == 0)

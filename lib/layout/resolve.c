@@ -35,6 +35,14 @@ static struct shape field_shape(const struct field *field)
     return (struct shape){SHAPE_VALUE, NULL};
 }
 
+/* `self` in the rules of an array field is the element at hand. */
+static struct shape self_shape(const struct field *field)
+{
+    struct field element = *field;
+    element.is_array = false;
+    return field_shape(&element);
+}
+
 static struct shape map_shape(const struct map_entry *entry)
 {
     return (struct shape){entry->is_extent ? SHAPE_EXTENT : entry->count != NULL ? SHAPE_MAP_ARRAY : SHAPE_STRUCT,
@@ -67,7 +75,7 @@ static int resolve_name(struct loader *ld, const struct scope *scope, struct exp
         if (scope->field == NULL && scope->type == NULL)
             return fail_expr(ld, e, "has no meaning here");
         e->binding = BIND_SELF;
-        *ret = scope->field != NULL ? field_shape(scope->field) : (struct shape){SHAPE_STRUCT, scope->type};
+        *ret = scope->field != NULL ? self_shape(scope->field) : (struct shape){SHAPE_STRUCT, scope->type};
         return 0;
     }
     if (strcmp(e->text, "parent") == 0) {

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # plat schema export and doc: what comes out compiles, runs, agrees with plat, and names everything.
 
+bats_require_minimum_version 1.5.0
+
 setup() {
     root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
     PLAT=${PLAT:-$root/build/plat}
@@ -33,19 +35,23 @@ EOF
 
 # An image of tests/gen/every.json: random bytes, but the same each time; the copies of pairs agree.
 every_image() {
+    "$PLAT" schema doc "$every" >every.md
     python3 - <<'EOF'
-import random
-b = bytearray(random.Random(3).randbytes(8192))
-b[0:8] = b"EVERY\0\0\0"
-def pair(at, n):
-    b[at + n:at + 2 * n] = b[at:at + n][::-1]
-for at, n in ((PAIRS := 168, 2), (172, 2)):
-    pair(at, n)
-numbers = 224
-p = numbers + sum((1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 6, 7, 8))
-pair(p, 2), pair(p + 4, 4), pair(p + 12, 8)
-b[512] &= 0x7f
-open("every.img", "wb").write(b)
+import random, re
+rows = {name: (int(at), int(n)) for at, n, name in re.findall(r"^\| (\d+) \| (\d+) \| `(\w+)`", open("every.md").read(), re.M)}
+size = {name: int(n) for name, n in re.findall(r"### struct `(\w+)`\n\n.*Size: (\d+) bytes", open("every.md").read())}
+image = bytearray(random.Random(3).randbytes(8192))
+image[0:8] = b"EVERY\0\0\0"
+def pair(at, width):
+    image[at + width:at + 2 * width] = image[at:at + width][::-1]
+numbers = (size["header"] + 7) // 8 * 8
+for name in ("p16", "p32", "p64"):
+    pair(numbers + rows[name][0], rows[name][1] // 2)
+for i in range(2):
+    pair(rows["pairs"][0] + 4 * i, 2)
+image[512] &= 0x7f  # the first slot is a short one
+image[rows["items"][0]] = 0
+open("every.img", "wb").write(image)
 EOF
 }
 
@@ -92,7 +98,6 @@ EOF
             ;;
         *) want=$("$PLAT" get --schema "$every" --json every.img "$path" | tr -d '"\n') ;;
         esac
-        # a name instead of the number, where an enum has one
         [ "$value" = "$want" ] || { echo "$path: rust $value, plat $want"; return 1; }
     done <values
 }
@@ -218,6 +223,6 @@ EOF
     for name in gpt mbr fat32 every; do
         "$PLAT" schema doc "$(layout $name)" --to man >plat-$name.5
         mandoc -T lint -W warning plat-$name.5
-        mandoc -T utf8 plat-$name.5 | grep -q 'SEE ALSO'
+        mandoc -T utf8 plat-$name.5 | col -b | grep -q 'SEE ALSO'
     done
 }
