@@ -1,12 +1,25 @@
 # Everything about testing; included by the Makefile.
 
 BATS := $(sort $(wildcard tests/cli/*.bats tests/oracle/*.bats tests/bad/*.bats tests/gen/*.bats tests/golden/*.bats))
-AGREE_BIN := $(FORMATS:%=$(B)/unit/agree_%)
+# Layouts that exist for the tests alone; what is generated from them stays out of libplat.
+TEST_LAYOUTS := $(patsubst tests/gen/%.json,%,$(wildcard tests/gen/*.json))
+AGREE_BIN := $(FORMATS:%=$(B)/unit/agree_%) $(TEST_LAYOUTS:%=$(B)/unit/agree_%)
 
-$(B)/unit/agree_%: $(B)/gen/agree_%.c $(B)/libplat.a
+$(B)/unit/agree_%: $(B)/gen/agree_%.c tests/unit/agree.h $(B)/libplat.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libplat.a $(PKG_LIBS)
+$(TEST_LAYOUTS:%=$(B)/unit/agree_%): $(B)/unit/agree_%: $(B)/gen/agree_%.c $(B)/gen/%.gen.c tests/unit/agree.h $(B)/libplat.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/gen/$*.gen.c $(B)/libplat.a $(PKG_LIBS)
+$(B)/gen/agree_%.c: tests/gen/%.json $(B)/layoutc
+	@mkdir -p $(@D)
+	$(Q)$(B)/layoutc agree $< $@
+$(B)/gen/%.gen.h $(B)/gen/%.gen.c &: tests/gen/%.json $(B)/layoutc
+	@mkdir -p $(@D)
+	$(call say,LAYOUTC,$<)
+	$(Q)$(B)/layoutc c $< $(B)/gen && touch $(B)/gen/$*.gen.c
 .PRECIOUS: $(B)/gen/agree_%.c
 
 .PHONY: deps-build deps-test

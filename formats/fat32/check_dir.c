@@ -112,6 +112,20 @@ static int report_long_fault(void *ctx, uint32_t slot, enum long_fault fault)
                         slot_offset(check, slot), check_by_fsck, "%s", faults[fault].text);
 }
 
+/* Path of the field that says where the directory at hand starts: it lies in the directory above. */
+static const char *own_first_cluster(struct check *check)
+{
+    const struct dir_visit *visit = check->visit;
+    if (visit->is_root)
+        return "boot.root_cluster";
+    bool below_root = visit->parent_path_bytes == 0;
+    strbuf_truncate(&check->path, 0);
+    strbuf_puts(&check->path, "dir[");
+    strbuf_json(&check->path, below_root ? "/" : visit->path, below_root ? 1 : visit->parent_path_bytes);
+    strbuf_printf(&check->path, "][%u].first_cluster_low", visit->entry_slot);
+    return strbuf_str(&check->path);
+}
+
 /* ---- `.` and `..` ---- */
 
 static int check_dots(struct check *check)
@@ -150,6 +164,12 @@ static int check_dots_there(struct check *check)
     const struct dir_visit *visit = check->visit;
     if (visit->is_root || visit->dir->n_pieces == 0)
         return 0;
+    if (!check->has_dot && !check->has_dotdot)
+        return check_report(check, SEVERITY_ERROR, "dot-missing", own_first_cluster(check),
+                            visit->entry_offset, check_by_fsck,
+                            "cluster %u, where '%s' is said to start, begins with neither '.' nor '..': this "
+                            "is another place, or the start of the directory is lost",
+                            visit->dir->first_cluster, visit->path);
     for (uint32_t i = 0; i < 2; i++) {
         if (i == 0 ? check->has_dot : check->has_dotdot)
             continue;
@@ -217,6 +237,14 @@ static int check_entries(struct check *check)
     return rc;
 }
 
+/* Does it begin with a '.' that points to itself? Then this is its place, whatever the FAT says. */
+static bool begins_with_itself(const struct dir *dir)
+{
+    struct dir_entry dot;
+    return dir->n_slots > 0 && dir_entry_decode(dir->bytes, &dot, NULL) == 0 && dot.kind == SLOT_DOT &&
+           dot.first_cluster == dir->first_cluster;
+}
+
 /* The directory's own clusters. */
 static int check_own_chain(struct check *check)
 {
@@ -225,7 +253,7 @@ static int check_own_chain(struct check *check)
     struct volume *vol = check->vol;
     struct chain chain;
     char link[80], path[FAT_PATH_BYTES];
-    const char *where = visit->is_root ? "boot.root_cluster" : strbuf_str(&check->dir_path);
+    const char *where = own_first_cluster(check);
     strbuf_truncate(&check->owner, 0);
     strbuf_puts(&check->owner, visit->path);
     int rc = check_claim(check, dir->first_cluster, UINT64_MAX, where, visit->entry_offset, &chain);
@@ -235,6 +263,11 @@ static int check_own_chain(struct check *check)
         rc = check_report(check, SEVERITY_ERROR, "first-cluster", where, visit->entry_offset,
                           check_by_readers, "directory '%s' has first cluster %u, where %s is needed",
                           visit->path, dir->first_cluster, fat_range_text(vol, path));
+    else if (chain.end == CHAIN_BROKEN && chain.value == FAT32_LINK_FREE && chain.n_clusters == 1 &&
+             !begins_with_itself(dir))
+        rc = check_report(check, SEVERITY_ERROR, "first-cluster", where, visit->entry_offset,
+                          check_by_readers, "directory '%s' starts at cluster %u, which is free (%s is 0)",
+                          visit->path, dir->first_cluster, fat_entry_path(vol, dir->first_cluster, path));
     else if (chain.end == CHAIN_BROKEN)
         rc = check_report(
             check, SEVERITY_ERROR, "chain-broken", fat_entry_path(vol, chain.last, path),

@@ -70,6 +70,13 @@ static int check_length(struct check *check, const struct chain *chain, uint64_t
                             "'%s' has %u bytes, which take %llu clusters of %u bytes, but its chain has %llu",
                             owner, entry->size_bytes, (unsigned long long)need, cluster_bytes,
                             (unsigned long long)chain->n_clusters);
+    if (need * cluster_bytes > UINT32_MAX)
+        return check_report(
+            check, SEVERITY_NOTE, "chain-of-4gib", check_slot_path(check, entry->slot, "size_bytes"), offset,
+            check_by_fsck,
+            "'%s' is whole, and every reader gives it back, but fsck.fat 4.2 counts the bytes of "
+            "a chain in 32 bits, finds 0 in this one of 4 GiB, and would cut the file",
+            owner);
     return 0;
 }
 

@@ -13,6 +13,7 @@ struct pending {
     uint32_t first_cluster;
     uint32_t parent_cluster;
     uint64_t entry_offset;
+    uint32_t entry_slot;
     size_t parent_path_bytes;
     size_t name_start; /* in struct traversal's names */
     unsigned depth;
@@ -70,6 +71,7 @@ static int traversal_push_children(struct traversal *t, unsigned depth, bool is_
             .first_cluster = entry->first_cluster,
             .parent_cluster = is_root ? 0 : t->dir.first_cluster,
             .entry_offset = dir_slot_offset(t->vol, &t->dir, entry->slot),
+            .entry_slot = entry->slot,
             .parent_path_bytes = is_root ? 0 : t->path.len,
             .depth = depth + 1,
         };
@@ -116,6 +118,8 @@ static int traversal_visit(struct traversal *t, const struct pending *item, dir_
         .is_root = is_root,
         .parent_cluster = item->parent_cluster,
         .entry_offset = item->entry_offset,
+        .entry_slot = item->entry_slot,
+        .parent_path_bytes = item->parent_path_bytes,
     };
     rc = fn(ctx, &visit);
     if (rc != 0)

@@ -16,6 +16,7 @@ enum { SLOT_BYTES = FAT32_SHORT_ENTRY_BYTES, BOOT_SIGNATURE_ALL = 0x29, BOOT_SIG
 static void volume_free(struct volume *vol)
 {
     fat_forget(vol);
+    cluster_set_close(&vol->followed);
     if (vol->last_dir != NULL)
         dir_free(vol->last_dir);
     free(vol->last_dir);

@@ -1,8 +1,9 @@
 /* FAT32 names: UTF-8 in the tree, UTF-16 in long names, one byte a character in 8.3 names.
  *
- *   long name   1 to 255 UTF-16 units; no control character and none of " * / : < > ? \ |; no dot or space at
- * its end 8.3 name    8 + 3 bytes, upper-case, padded with spaces; of the ASCII letters it lacks + , ; = [ ]
- * and . too
+ *   long name   1 to 255 UTF-16 units; no control character, none of " * / : < > ? \ |, no FFFF (padding);
+ *               no dot or space at its end
+ *   8.3 name    8 + 3 bytes, upper-case, padded with spaces; of the ASCII letters it lacks + , ; = [ ] and .
+ *               too
  *
  * Names compare without regard to case: two names are the same when their upper-case units are. */
 #include <unicase.h>
@@ -10,7 +11,13 @@
 
 #include "formats/fat32/fat32.h"
 
-enum { REPLACEMENT = 0xFFFD, SURROGATE_FIRST = 0xD800, SURROGATE_LOW = 0xDC00, SURROGATE_LAST = 0xDFFF };
+enum {
+    PADDING = 0xFFFF,
+    REPLACEMENT = 0xFFFD,
+    SURROGATE_FIRST = 0xD800,
+    SURROGATE_LOW = 0xDC00,
+    SURROGATE_LAST = 0xDFFF
+};
 
 static bool is_high_surrogate(uint32_t unit)
 {
@@ -90,6 +97,10 @@ int fat32_name_to_units(const char *name, uint16_t ret_units[FAT32_LONG_UNITS_MA
                            "rename it",
                            (char)c);
         }
+        if (c == PADDING)
+            return err_set(
+                err, PLAT_EINVALID,
+                "the name contains U+FFFF, which is no character, and padding in FAT32; rename it");
         if (!units_put(units, &n, c))
             return err_set(err, PLAT_EINVALID,
                            "the name is longer than the %d UTF-16 units that FAT32 can store; shorten it",
@@ -115,6 +126,8 @@ const char *fat32_units_fault(const uint16_t *units, size_t n)
         if (is_forbidden(units[i]))
             return units[i] < 0x20 ? "it contains a control character"
                                    : "it contains one of \" * / : < > ? \\ |";
+        if (units[i] == PADDING)
+            return "it has no end: the padding FFFF is part of it";
         if (is_high_surrogate(units[i]) && (i + 1 == n || !is_low_surrogate(units[i + 1])))
             return "it contains half a surrogate pair";
         if (is_low_surrogate(units[i]) && (i == 0 || !is_high_surrogate(units[i - 1])))

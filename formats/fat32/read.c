@@ -3,6 +3,55 @@
  * once. */
 #include "formats/fat32/volume.h"
 
+/* Follows the chain of the file at hand for at most `limit` clusters, adding them to vol->followed or taking
+ * them out again. Stops at a cluster that is in there already: *ret is its place in the chain. */
+static int chain_follow(struct volume *vol, uint64_t limit, bool add, uint64_t *ret, struct plat_err *err)
+{
+    uint32_t cluster = vol->last_read.first_cluster, from = 0;
+    for (uint64_t index = 0; index < limit && fat_link_of(vol, cluster) == FAT_LINK_NEXT;) {
+        uint64_t left = limit - index;
+        struct fat_run run;
+        int rc = fat_run_at(vol, cluster, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left, &run, err);
+        if (rc != 0)
+            return rc;
+        if (index == 0 && run.count == limit)
+            return 0; /* one piece, as most files are */
+        if (add && vol->followed.bits == NULL && (rc = cluster_set_open(vol, &vol->followed, err)) != 0)
+            return rc;
+        for (uint32_t i = 0; i < run.count; i++) {
+            if (add && cluster_set_has(&vol->followed, run.first + i)) {
+                vol->last_read.loop_from = i == 0 ? from : run.first + i - 1;
+                vol->last_read.loop_to = run.first + i;
+                *ret = index + i;
+                return 0;
+            }
+            if (add)
+                cluster_set_add(&vol->followed, run.first + i);
+            else
+                cluster_set_remove(&vol->followed, run.first + i);
+        }
+        index += run.count;
+        from = run.first + run.count - 1;
+        cluster = run.next;
+    }
+    return 0;
+}
+
+/* A chain that comes back to itself within the file repeats bytes that are not the file's. */
+static int find_loop(struct volume *vol, struct plat_err *err)
+{
+    uint64_t limit = div_up_u64(vol->last_read.size_bytes, vol->geo.cluster_bytes), loop = UINT64_MAX;
+    int rc = chain_follow(vol, limit, true, &loop, err);
+    if (vol->followed.bits != NULL) {
+        struct plat_err ignored;
+        uint64_t none;
+        if (rc != 0 || chain_follow(vol, loop < limit ? loop : limit, false, &none, &ignored) != 0)
+            cluster_set_close(&vol->followed);
+    }
+    vol->last_read.loop_index = loop;
+    return rc;
+}
+
 /* The file's first cluster and size, kept for the reads that follow. */
 static int file_begin(struct volume *vol, uint64_t node, struct plat_err *err)
 {
@@ -22,11 +71,13 @@ static int file_begin(struct volume *vol, uint64_t node, struct plat_err *err)
     vol->last_read.cluster = entry.first_cluster;
     vol->last_read.first_cluster = entry.first_cluster;
     vol->last_read.size_bytes = entry.size_bytes;
-    return 0;
+    rc = find_loop(vol, err);
+    if (rc != 0)
+        vol->last_read.node = 0;
+    return rc;
 }
 
-/* Moves on to cluster number `index` of the chain. The chain is followed at most as far as the file is long,
- * so that a loop ends, too. */
+/* Moves on to cluster number `index` of the chain, which is followed at most as far as the file is long. */
 static int file_seek(struct volume *vol, uint64_t index, struct plat_err *err)
 {
     if (index < vol->last_read.index) {
@@ -40,6 +91,14 @@ static int file_seek(struct volume *vol, uint64_t index, struct plat_err *err)
                       "run plat verify",
                       (unsigned long long)vol->last_read.size_bytes, vol->last_read.first_cluster,
                       fat_range_text(vol, path));
+    if (index >= vol->last_read.loop_index)
+        return err_at(err, PLAT_ECORRUPT, fat_entry_offset(vol, vol->last_read.loop_from),
+                      fat_entry_path(vol, vol->last_read.loop_from, path),
+                      "the chain of a file of %llu bytes is a loop: after %llu clusters of %u bytes, cluster "
+                      "%u leads back to cluster %u; run plat verify",
+                      (unsigned long long)vol->last_read.size_bytes,
+                      (unsigned long long)vol->last_read.loop_index, vol->geo.cluster_bytes,
+                      vol->last_read.loop_from, vol->last_read.loop_to);
     while (vol->last_read.index < index) {
         uint64_t ahead = index - vol->last_read.index;
         struct fat_run run;

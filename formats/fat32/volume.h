@@ -35,6 +35,11 @@ enum boot_source {
     BOOT_GUESS,  /* neither is; sector 0 without its 16-bit sizes, which FAT32 does not have */
     BOOT_NONE    /* nothing can be read of the volume but its map */
 };
+/* One bit for each cluster number. */
+struct cluster_set {
+    uint8_t *bits;
+    uint32_t n; /* cluster numbers below n have a bit */
+};
 struct dir;
 struct volume {
     struct fs fs; /* first: the driver's handle */
@@ -55,8 +60,11 @@ struct volume {
         uint32_t cluster;
         uint32_t first_cluster;
         uint64_t size_bytes;
+        uint64_t loop_index; /* where in the chain a cluster comes again; UINT64_MAX: nowhere in the file */
+        uint32_t loop_from, loop_to; /* the cluster that leads back, and where to */
     } last_read;
-    struct dir *last_dir; /* the directory looked at last; owned */
+    struct cluster_set followed; /* of the chain that is searched for a loop; empty between searches */
+    struct dir *last_dir;        /* the directory looked at last; owned */
 };
 
 /* What one table entry says. */
@@ -96,16 +104,16 @@ int fat_run_at(struct volume *vol, uint32_t first, uint32_t max_count, struct fa
                struct plat_err *err);
 void fat_forget(struct volume *vol); /* frees the cached pieces */
 
-/* One bit for each cluster number. */
-struct cluster_set {
-    uint8_t *bits;
-    uint32_t n; /* cluster numbers below n have a bit */
-};
 int cluster_set_open(const struct volume *vol, struct cluster_set *ret, struct plat_err *err);
 void cluster_set_close(struct cluster_set *set);
 static inline bool cluster_set_has(const struct cluster_set *set, uint32_t cluster)
 {
     return cluster < set->n && (set->bits[cluster / 8] >> cluster % 8 & 1) != 0;
+}
+static inline void cluster_set_remove(struct cluster_set *set, uint32_t cluster)
+{
+    if (cluster < set->n)
+        set->bits[cluster / 8] = (uint8_t)(set->bits[cluster / 8] & ~(1u << cluster % 8));
 }
 static inline void cluster_set_add(struct cluster_set *set, uint32_t cluster)
 {
@@ -205,8 +213,10 @@ struct dir_visit {
     size_t path_bytes;
     const struct dir *dir;
     bool is_root;
-    uint32_t parent_cluster; /* as `..` should have it: 0 when the parent is the root */
-    uint64_t entry_offset;   /* of its short entry; 0 for the root */
+    uint32_t parent_cluster;  /* as `..` should have it: 0 when the parent is the root */
+    uint64_t entry_offset;    /* of its short entry; 0 for the root */
+    uint32_t entry_slot;      /* of its short entry, in the directory above */
+    size_t parent_path_bytes; /* how much of path is that directory's; 0: the root */
 };
 typedef int (*dir_visit_fn)(void *ctx, const struct dir_visit *visit);
 /* Every directory once, parents before children, in the order of their entries. A directory that is met

@@ -94,6 +94,18 @@ static int check_array(const struct gpt_disk *disk, int which, const struct find
     return rc;
 }
 
+/* A backup header that is damaged helps nobody, and sgdisk says so while the primary is good; with both
+ * damaged it sees an empty disk and no problem. */
+static int check_backup_header(const struct gpt_disk *disk, const struct finding_sink *sink)
+{
+    const struct gpt_copy *backup = &disk->copy[GPT_BACKUP];
+    const uint64_t at = backup->lba * disk->sector_bytes;
+    if (!backup->plausible || backup->header_good || !disk->copy[GPT_PRIMARY].header_good)
+        return 0;
+    return finding_report(sink, SEVERITY_ERROR, "gpt-backup-header", copy_names[GPT_BACKUP], &at, by_sgdisk,
+                          "the backup copy could not stand in for the primary one: %s", backup->fault);
+}
+
 /* ---- partitions ---- */
 
 struct slot {
@@ -261,6 +273,8 @@ int gpt_check(struct fs *fs, const struct finding_sink *sink, struct plat_err *e
         rc = check_missing(disk, sink);
     for (int i = GPT_PRIMARY; rc == 0 && i <= GPT_BACKUP; i++)
         rc = check_array(disk, i, sink);
+    if (rc == 0)
+        rc = check_backup_header(disk, sink);
     if (rc == 0)
         rc = check_partitions(disk, sink, err);
     if (rc == 0)

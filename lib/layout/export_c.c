@@ -65,8 +65,8 @@ static void check_claims(struct c_gen *g)
     qsort(g->claims, g->n_claims, sizeof *g->claims, by_name);
     for (size_t i = 1; i < g->n_claims; i++)
         if (strcmp(g->claims[i - 1].name, g->claims[i].name) == 0)
-            c_fail(g, PLAT_EINVALID, "%s and %s would both be '%s' in C; rename one of them", g->claims[i - 1].origin,
-                   g->claims[i].origin, g->claims[i].name);
+            c_fail(g, PLAT_EINVALID, "%s and %s would both be '%s' in C; rename one of them",
+                   g->claims[i - 1].origin, g->claims[i].origin, g->claims[i].name);
 }
 
 /* ---- names ---- */
@@ -141,16 +141,21 @@ const char *c_setter(struct c_gen *g, const struct type *type, const struct fiel
 const char *c_argument(struct c_gen *g, const char *name)
 {
     static const char *const taken[] = {
-        "auto",     "break",   "case",     "char",     "const",    "continue", "default",  "do",      "double",
-        "else",     "enum",    "extern",   "float",    "for",      "goto",     "if",       "inline",  "int",
-        "long",     "register", "restrict", "return",  "short",    "signed",   "sizeof",   "static",  "struct",
-        "switch",   "typedef", "union",    "unsigned", "void",     "volatile", "while",    "bool",    "true",
-        "false",    "asm",     "typeof",   "nullptr",  "constexpr", "NULL",    "v",        "m",       "i",
-        "bad",      "rc",      "value",    "ret",      "buf",      "n",        "offset_bytes"};
+        "auto",      "break",  "case",   "char",     "const",    "continue", "default",  "do",
+        "double",    "else",   "enum",   "extern",   "float",    "for",      "goto",     "if",
+        "inline",    "int",    "long",   "register", "restrict", "return",   "short",    "signed",
+        "sizeof",    "static", "struct", "switch",   "typedef",  "union",    "unsigned", "void",
+        "volatile",  "while",  "bool",   "true",     "false",    "asm",      "typeof",   "nullptr",
+        "constexpr", "NULL",   "v",      "m",        "i",        "u",        "beyond",   "sum",
+        "bytes",     "bad",    "rc",     "value",    "ret",      "buf",      "n",        "offset_bytes"};
     for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
         if (strcmp(name, taken[i]) == 0)
             return c_text(g, "%s_", name);
-    return c_word(g, name);
+    /* Neither a type of <stdint.h> nor one of the generator's own functions. */
+    size_t n = strlen(name), own = strlen(g->layout->name);
+    bool shadows = (n > 2 && strcmp(name + n - 2, "_t") == 0) || strncmp(name, "priv_", 5) == 0 ||
+                   (strncmp(name, g->layout->name, own) == 0 && name[own] == '_');
+    return shadows ? c_text(g, "%s_", name) : c_word(g, name);
 }
 
 unsigned c_type_bits(unsigned bits)
@@ -251,8 +256,8 @@ void c_declare(struct c_gen *g, const char *signature)
         strbuf_printf(&g->head, "%s;\n", signature);
 }
 
-/* A union's cases and a struct's nested views must be complete before they are used as values: types are emitted
- * depth first. The loader refuses recursion. */
+/* A union's cases and a struct's nested views must be complete before they are used as values: types are
+ * emitted depth first. The loader refuses recursion. */
 static void emit_type(struct c_gen *g, const struct type *type, bool *done, unsigned depth)
 {
     size_t index = 0;
@@ -279,41 +284,71 @@ static void emit_type(struct c_gen *g, const struct type *type, bool *done, unsi
     case TYPE_STRUCT:
         c_emit_view(g, type);
         c_emit_accessors(g, type);
-        c_emit_rules(g, type);
+        if (type->size_bytes != 0)
+            c_emit_init(g, type);
+        c_emit_check(g, type);
+        c_emit_seal(g, type);
         break;
     case TYPE_UNION:
         c_emit_view(g, type);
         c_emit_cases(g, type);
-        c_emit_rules(g, type);
         break;
     }
 }
 
-static void emit_types(struct c_gen *g)
+struct c_facts *c_facts_of(struct c_gen *g, const struct type *type)
 {
+    size_t index = 0;
+    while (index < g->layout->n_types && g->layout->types[index] != type)
+        index++;
+    return &g->facts[index]; /* one more than there are types */
+}
+
+void c_emit_layout(struct c_gen *g)
+{
+    g->facts = arena_alloc(&g->arena, (g->layout->n_types + 1) * sizeof *g->facts);
+    if (g->facts == NULL) {
+        c_fail(g, PLAT_ENOMEM, "out of memory while generating C for layout '%s'", g->layout->name);
+        return;
+    }
     bool done[LAYOUT_MAX_TYPES] = {false};
     const char *name = c_word(g, g->layout->name);
     c_claim(g, c_text(g, "%s_field_info", name), "the generator's field table");
-    strbuf_puts(&g->head, "/* Rows of the tables x_fields: place of a field within its structure. width_bytes is that of "
-                          "one element. */\n");
+    strbuf_puts(
+        &g->head,
+        "/* Rows of the tables x_fields: place of a field within its structure. width_bytes is that of "
+        "one element. */\n");
     strbuf_printf(&g->head,
-                  "struct %s_field_info {\n    const char *name;\n    uint32_t offset_bytes;\n    uint32_t width_bytes;\n"
+                  "struct %s_field_info {\n    const char *name;\n    uint32_t offset_bytes;\n    uint32_t "
+                  "width_bytes;\n"
                   "    uint32_t count;\n};\n",
                   name);
     for (size_t i = 0; i < g->layout->n_types && i < LAYOUT_MAX_TYPES; i++)
         emit_type(g, g->layout->types[i], done, 0);
+    check_claims(g);
+    if (g->failed == 0 && (g->head.failed || g->body.failed))
+        c_fail(g, PLAT_ENOMEM, "out of memory while generating C for layout '%s'", g->layout->name);
+}
+
+void c_gen_free(struct c_gen *g)
+{
+    strbuf_free(&g->head);
+    strbuf_free(&g->body);
+    free(g->claims);
+    arena_free(&g->arena);
 }
 
 static void banner(struct c_gen *g, struct strbuf *out, const char *what)
 {
     const char *title = c_comment_text(g, g->layout->title != NULL ? g->layout->title : "");
     const char *spec = c_comment_text(g, g->layout->spec != NULL ? g->layout->spec : "");
-    const char *text = c_text(g, "%s%s%s%s%s. Generated by layoutc from the layout '%s'; edit the layout, not this file.%s",
-                              title[0] != '\0' ? title : g->layout->name, spec[0] != '\0' ? " (" : "", spec,
-                              spec[0] != '\0' ? ")" : "", what, g->layout->name,
-                              g->what == EXPORT_SOURCE
-                                  ? ""
-                                  : " A view is made once, with a bounds check; its getters and setters cannot fail.");
+    const char *text =
+        c_text(g, "%s%s%s%s%s. Generated by layoutc from the layout '%s'; edit the layout, not this file.%s",
+               title[0] != '\0' ? title : g->layout->name, spec[0] != '\0' ? " (" : "", spec,
+               spec[0] != '\0' ? ")" : "", what, g->layout->name,
+               g->what == EXPORT_SOURCE
+                   ? ""
+                   : " A view is made once, with a bounds check; its getters and setters cannot fail.");
     c_comment(out, "", text);
 }
 
@@ -327,10 +362,12 @@ static void assemble(struct c_gen *g, struct strbuf *out)
         strbuf_add(out, strbuf_str(&g->body), g->body.len);
         return;
     }
-    const char *guard = c_text(g, "%s_%s_H", g->what == EXPORT_HEADER ? "PLAT_GEN" : "PLAT_EXPORT", c_upper(g, name));
+    const char *guard =
+        c_text(g, "%s_%s_H", g->what == EXPORT_HEADER ? "PLAT_GEN" : "PLAT_EXPORT", c_upper(g, name));
     banner(g, out, "");
-    strbuf_printf(out, "#ifndef %s\n#define %s\n\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n", guard,
-                  guard);
+    strbuf_printf(
+        out, "#ifndef %s\n#define %s\n\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n",
+        guard, guard);
     strbuf_add(out, strbuf_str(&g->head), g->head.len);
     if (g->what == EXPORT_FREESTANDING) {
         c_emit_helpers(g, out);
@@ -343,16 +380,12 @@ int layout_export_c(const struct layout *layout, enum export_c what, struct strb
 {
     struct c_gen g = {.layout = layout, .what = what, .err = err};
     struct strbuf out = {0};
-    emit_types(&g);
-    check_claims(&g);
+    c_emit_layout(&g);
     if (g.failed == 0)
         assemble(&g, &out);
-    if (g.failed == 0 && (out.failed || g.head.failed || g.body.failed))
+    if (g.failed == 0 && out.failed)
         c_fail(&g, PLAT_ENOMEM, "out of memory while generating C for layout '%s'", layout->name);
-    strbuf_free(&g.head);
-    strbuf_free(&g.body);
-    free(g.claims);
-    arena_free(&g.arena);
+    c_gen_free(&g);
     if (g.failed != 0) {
         strbuf_free(&out);
         return g.failed;

@@ -1,8 +1,8 @@
 /* Private to the C exporter: its working state, names, and the parts it is made of.
  *
  * The parts append to two texts. `head` holds types, tables of constants and inline accessors; `body` holds
- * functions that are too long to inline (init, check, seal, names). layout_export_c assembles the flavour that was
- * asked for from them, with the helper functions that `body` turned out to need in front. */
+ * functions that are too long to inline (init, check, seal, names). layout_export_c assembles the flavour
+ * that was asked for from them, with the helper functions that `body` turned out to need in front. */
 #ifndef PLAT_LIB_LAYOUT_EXPORT_C_H
 #define PLAT_LIB_LAYOUT_EXPORT_C_H
 
@@ -10,12 +10,15 @@
 
 /* Helper functions that generated bodies may call; export_c_helper.c has their text. */
 enum c_helper {
-    C_HELPER_NUM, /* a checked number */
+    C_HELPER_NUM, /* a number wider than C's: magnitude and sign */
+    C_HELPER_WHOLE,
     C_HELPER_SIGNED,
-    C_HELPER_U64,
+    C_HELPER_MAKE,
+    C_HELPER_STORED,
     C_HELPER_LESS,
+    C_HELPER_MIN,
+    C_HELPER_MAX,
     C_HELPER_SAME,
-    C_HELPER_NEG,
     C_HELPER_ADD,
     C_HELPER_SUB,
     C_HELPER_MUL,
@@ -26,8 +29,11 @@ enum c_helper {
     C_HELPER_NATURAL,
     C_HELPER_UDIV,
     C_HELPER_UMOD,
+    C_HELPER_SDIV,
     C_HELPER_UADD,
     C_HELPER_UMUL,
+    C_HELPER_UMIN,
+    C_HELPER_UMAX,
     C_HELPER_ALIGN_DOWN,
     C_HELPER_ALIGN_UP,
     C_HELPER_POW2,
@@ -35,11 +41,14 @@ enum c_helper {
     C_HELPER_INDEX,
     C_HELPER_BYTES, /* a run of bytes */
     C_HELPER_SLICE,
+    C_HELPER_TAIL,
     C_HELPER_UNTIL_NUL,
     C_HELPER_TRIM,
     C_HELPER_EQUAL,
     C_HELPER_ALL_ZERO,
     C_HELPER_UINT,
+    C_HELPER_MIRRORED,
+    C_HELPER_HOLE,
     C_HELPER_BYTE_AT,
     C_HELPER_CRC32,
     C_HELPER_CRC32C,
@@ -58,6 +67,18 @@ struct c_claim {
     const char *origin; /* schema path, for the message when two collide */
 };
 
+/* What the functions of a type turned out to need and to cover; filled when they are emitted, inner types
+ * first. */
+struct c_facts {
+    uint64_t check_params, seal_params, case_params; /* bit per parameter */
+    bool check_offset, seal_offset, case_offset;     /* takes the position of the structure */
+    bool has_check, has_seal;                        /* they do something */
+    bool has_case;                                   /* union: x_case exists */
+    const char
+        *left; /* rows {field, text} of what x_check leaves to the run-time engine, as C; "" when none */
+    const char *sealed; /* names of the fields that x_seal writes, as C strings with commas behind */
+};
+
 struct c_gen {
     const struct layout *layout;
     enum export_c what;
@@ -65,7 +86,8 @@ struct c_gen {
     int failed; /* 0, or the class of the first failure; err is filled then */
     struct arena arena;
     struct strbuf head, body;
-    uint64_t helpers; /* bit per enum c_helper */
+    uint64_t helpers;      /* bit per enum c_helper */
+    struct c_facts *facts; /* by type, in the order of layout->types */
     struct c_claim *claims;
     size_t n_claims, cap_claims;
 };
@@ -105,12 +127,19 @@ void c_comment(struct strbuf *out, const char *indent, const char *text);
 
 /* ---- parts ---- */
 
+/* Emits every type into head and body; layout_export_c is this and the assembly. */
+void c_emit_layout(struct c_gen *g);
+void c_gen_free(struct c_gen *g);
+struct c_facts *c_facts_of(struct c_gen *g, const struct type *type);
+
 void c_emit_enum(struct c_gen *g, const struct type *type);
 void c_emit_bits(struct c_gen *g, const struct type *type);
 void c_emit_view(struct c_gen *g, const struct type *type); /* struct and union */
 void c_emit_accessors(struct c_gen *g, const struct type *type);
 void c_emit_cases(struct c_gen *g, const struct type *type);
-void c_emit_rules(struct c_gen *g, const struct type *type); /* init, check, seal */
+void c_emit_init(struct c_gen *g, const struct type *type);
+void c_emit_check(struct c_gen *g, const struct type *type);
+void c_emit_seal(struct c_gen *g, const struct type *type);
 /* Writes the helpers in g->helpers. */
 void c_emit_helpers(struct c_gen *g, struct strbuf *out);
 

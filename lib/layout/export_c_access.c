@@ -14,9 +14,10 @@ static void describe(struct c_gen *g, const struct type *type, const struct fiel
 {
     strbuf_putc(&g->head, '\n');
     c_comment(&g->head, "",
-              c_text(g, "%s: offset %u, %u bytes, %s%s%s%s. %s", path_of(g, type, f), f->offset_bytes, f->size_bytes,
-                     f->type_text, f->is_array ? c_text(g, " * %u", f->count) : "", f->unit != NULL ? ", unit " : "",
-                     f->unit != NULL ? f->unit : "", c_comment_text(g, f->doc)));
+              c_text(g, "%s: offset %u, %u bytes, %s%s%s%s. %s", path_of(g, type, f), f->offset_bytes,
+                     f->size_bytes, f->type_text, f->is_array ? c_text(g, " * %u", f->count) : "",
+                     f->unit != NULL ? ", unit " : "", f->unit != NULL ? f->unit : "",
+                     c_comment_text(g, f->doc)));
 }
 
 /* Offset of byte `i` (significance order) of an integer. */
@@ -78,8 +79,8 @@ static void claim_pair(struct c_gen *g, const struct type *type, const struct fi
 }
 
 /* enum { GPT_ENTRY_NAME_UNITS = 36 }; */
-static void count_constant(struct c_gen *g, const struct type *type, const struct field *f, const char *suffix,
-                           uint32_t count)
+static void count_constant(struct c_gen *g, const struct type *type, const struct field *f,
+                           const char *suffix, uint32_t count)
 {
     const char *name = c_text(g, "%s_%s", c_upper(g, c_getter(g, type, f)), suffix);
     c_claim(g, name, path_of(g, type, f));
@@ -92,10 +93,10 @@ static void emit_integer(struct c_gen *g, const struct type *type, const struct 
     const char *value = c_value_type(f);
     claim_pair(g, type, f, "set");
     if (!f->is_array) {
-        strbuf_printf(&g->head, "static inline %s %s(struct %s v)\n{\n    return %s;\n}\n", value, c_getter(g, type, f),
-                      name, load(g, f, "v.p", f->offset_bytes));
-        strbuf_printf(&g->head, "static inline void %s(struct %s_mut m, %s value)\n{\n", c_setter(g, type, f, "set"),
-                      name, value);
+        strbuf_printf(&g->head, "static inline %s %s(struct %s v)\n{\n    return %s;\n}\n", value,
+                      c_getter(g, type, f), name, load(g, f, "v.p", f->offset_bytes));
+        strbuf_printf(&g->head, "static inline void %s(struct %s_mut m, %s value)\n{\n",
+                      c_setter(g, type, f, "set"), name, value);
         store(g, f, "m.p", f->offset_bytes);
         strbuf_puts(&g->head, "}\n");
         return;
@@ -108,10 +109,11 @@ static void emit_integer(struct c_gen *g, const struct type *type, const struct 
                   "    const uint8_t *p = v.p + %u + i * %u;\n    return %s;\n}\n",
                   value, c_getter(g, type, f), name, f->count, f->offset_bytes, stride, load(g, f, "p", 0));
     c_comment(&g->head, "", "Nothing is written past the end.");
-    strbuf_printf(&g->head,
-                  "static inline void %s(struct %s_mut m, size_t i, %s value)\n{\n    if (i >= %u)\n        return;\n"
-                  "    uint8_t *p = m.p + %u + i * %u;\n",
-                  c_setter(g, type, f, "set"), name, value, f->count, f->offset_bytes, stride);
+    strbuf_printf(
+        &g->head,
+        "static inline void %s(struct %s_mut m, size_t i, %s value)\n{\n    if (i >= %u)\n        return;\n"
+        "    uint8_t *p = m.p + %u + i * %u;\n",
+        c_setter(g, type, f, "set"), name, value, f->count, f->offset_bytes, stride);
     store(g, f, "p", 0);
     strbuf_puts(&g->head, "}\n");
 }
@@ -137,10 +139,13 @@ static void emit_bytes(struct c_gen *g, const struct type *type, const struct fi
     if (array)
         strbuf_printf(&g->head, "    if (i >= %u)\n        return NULL;\n", f->count);
     strbuf_printf(&g->head, "    return v.p + %s;\n}\n", offset);
-    c_comment(&g->head, "", c_text(g, "Copies %u bytes.%s", n, array ? " Nothing is written past the end." : ""));
-    strbuf_printf(&g->head, "static inline void %s(struct %s_mut m%s, const uint8_t *bytes)\n{\n", set, name, index);
+    c_comment(&g->head, "",
+              c_text(g, "Copies %u bytes.%s", n, array ? " Nothing is written past the end." : ""));
+    strbuf_printf(&g->head, "static inline void %s(struct %s_mut m%s, const uint8_t *bytes)\n{\n", set, name,
+                  index);
     if (array)
-        strbuf_printf(&g->head, "    if (i >= %u)\n        return;\n    uint8_t *p = m.p + %s;\n", f->count, offset);
+        strbuf_printf(&g->head, "    if (i >= %u)\n        return;\n    uint8_t *p = m.p + %s;\n", f->count,
+                      offset);
     strbuf_printf(&g->head, "    for (size_t k = 0; k < %u; k++)\n        %s = bytes[k];\n}\n", n,
                   array ? "p[k]" : c_text(g, "m.p[%s + k]", offset));
 }
@@ -160,7 +165,8 @@ static void emit_utf16(struct c_gen *g, const struct type *type, const struct fi
                   c_getter(g, type, f), name, f->count, f->offset_bytes, load(g, &unit, "p", 0));
     c_comment(&g->head, "", "Nothing is written past the end.");
     strbuf_printf(&g->head,
-                  "static inline void %s(struct %s_mut m, size_t i, uint16_t value)\n{\n    if (i >= %u)\n        return;\n"
+                  "static inline void %s(struct %s_mut m, size_t i, uint16_t value)\n{\n    if (i >= %u)\n   "
+                  "     return;\n"
                   "    uint8_t *p = m.p + %u + i * 2;\n",
                   c_setter(g, type, f, "set"), name, f->count, f->offset_bytes);
     store(g, &unit, "p", 0);
@@ -176,23 +182,27 @@ static void emit_nested(struct c_gen *g, const struct type *type, const struct f
     const char *edit = c_setter(g, type, f, "edit");
     claim_pair(g, type, f, "edit");
     if (!f->is_array) {
-        strbuf_printf(&g->head, "static inline struct %s %s(struct %s v)\n{\n    return (struct %s){v.p + %u};\n}\n", inner,
-                      get, name, inner, f->offset_bytes);
         strbuf_printf(&g->head,
-                      "static inline struct %s_mut %s(struct %s_mut m)\n{\n    return (struct %s_mut){m.p + %u};\n}\n",
-                      inner, edit, name, inner, f->offset_bytes);
+                      "static inline struct %s %s(struct %s v)\n{\n    return (struct %s){v.p + %u};\n}\n",
+                      inner, get, name, inner, f->offset_bytes);
+        strbuf_printf(
+            &g->head,
+            "static inline struct %s_mut %s(struct %s_mut m)\n{\n    return (struct %s_mut){m.p + %u};\n}\n",
+            inner, edit, name, inner, f->offset_bytes);
         return;
     }
     count_constant(g, type, f, "COUNT", f->count);
     c_comment(&g->head, "", "Element i; false past the end.");
     strbuf_printf(&g->head,
-                  "static inline bool %s(struct %s v, size_t i, struct %s *ret)\n{\n    if (i >= %u)\n        return false;\n"
+                  "static inline bool %s(struct %s v, size_t i, struct %s *ret)\n{\n    if (i >= %u)\n       "
+                  " return false;\n"
                   "    ret->p = v.p + %u + i * %u;\n    return true;\n}\n",
                   get, name, inner, f->count, f->offset_bytes, each);
-    strbuf_printf(&g->head,
-                  "static inline bool %s(struct %s_mut m, size_t i, struct %s_mut *ret)\n{\n    if (i >= %u)\n"
-                  "        return false;\n    ret->p = m.p + %u + i * %u;\n    return true;\n}\n",
-                  edit, name, inner, f->count, f->offset_bytes, each);
+    strbuf_printf(
+        &g->head,
+        "static inline bool %s(struct %s_mut m, size_t i, struct %s_mut *ret)\n{\n    if (i >= %u)\n"
+        "        return false;\n    ret->p = m.p + %u + i * %u;\n    return true;\n}\n",
+        edit, name, inner, f->count, f->offset_bytes, each);
 }
 
 /* ---- views ---- */
@@ -211,15 +221,16 @@ void c_emit_view(struct c_gen *g, const struct type *type)
     c_claim(g, c_text(g, "%s_BYTES", upper), origin);
     strbuf_puts(&g->head, "\n/* ---- */\n\n");
     c_comment(&g->head, "",
-              c_text(g, "%s: %s%u bytes. %s", origin, type->size_bytes == 0 ? "at least " : "", c_view_bytes(type),
-                     c_comment_text(g, type->doc)));
+              c_text(g, "%s: %s%u bytes. %s", origin, type->size_bytes == 0 ? "at least " : "",
+                     c_view_bytes(type), c_comment_text(g, type->doc)));
     strbuf_printf(&g->head,
-                  "struct %s {\n    const uint8_t *p;\n};\nstruct %s_mut {\n    uint8_t *p;\n};\nenum { %s_BYTES = %u };\n",
+                  "struct %s {\n    const uint8_t *p;\n};\nstruct %s_mut {\n    uint8_t *p;\n};\nenum { "
+                  "%s_BYTES = %u };\n",
                   name, name, upper, c_view_bytes(type));
     c_comment(&g->head, "", "The bounds check: false, and *ret untouched, when n is too small.");
     /* "n < 0" would be a warning where nothing has a fixed size. */
-    const char *check = c_view_bytes(type) == 0 ? "(void)n;"
-                                                : c_text(g, "if (n < %s_BYTES)\n        return false;", upper);
+    const char *check =
+        c_view_bytes(type) == 0 ? "(void)n;" : c_text(g, "if (n < %s_BYTES)\n        return false;", upper);
     strbuf_printf(&g->head,
                   "static inline bool %s_view(const void *buf, size_t n, struct %s *ret)\n{\n"
                   "    %s\n    ret->p = buf;\n    return true;\n}\n",
@@ -228,8 +239,9 @@ void c_emit_view(struct c_gen *g, const struct type *type)
                   "static inline bool %s_edit(void *buf, size_t n, struct %s_mut *ret)\n{\n"
                   "    %s\n    ret->p = buf;\n    return true;\n}\n",
                   name, name, check);
-    strbuf_printf(&g->head, "static inline struct %s %s_of(struct %s_mut m)\n{\n    return (struct %s){m.p};\n}\n", name,
-                  name, name, name);
+    strbuf_printf(&g->head,
+                  "static inline struct %s %s_of(struct %s_mut m)\n{\n    return (struct %s){m.p};\n}\n",
+                  name, name, name, name);
 }
 
 /* Fixed fields in a table, and their offsets as constants. */
@@ -256,8 +268,10 @@ static void emit_table(struct c_gen *g, const struct type *type)
     strbuf_printf(&g->head, "    %s_FIELDS = %zu\n};\n", upper, n_fixed);
     c_claim(g, c_text(g, "%s_FIELDS", upper), c_text(g, "types.%s", type->name));
     if (type->size_bytes != 0)
-        strbuf_printf(&g->head, "_Static_assert(%s == %s_BYTES,\n               \"the fields fill %s\");\n", sum, upper, name);
-    const char *kind = c_text(g, "const struct %s_field_info %s_fields[%s_FIELDS]", g->layout->name, name, upper);
+        strbuf_printf(&g->head, "_Static_assert(%s == %s_BYTES,\n               \"the fields fill %s\");\n",
+                      sum, upper, name);
+    const char *kind =
+        c_text(g, "const struct %s_field_info %s_fields[%s_FIELDS]", g->layout->name, name, upper);
     bool own = g->what == EXPORT_FREESTANDING;
     if (!own)
         strbuf_printf(&g->head, "extern %s;\n", kind);

@@ -1,79 +1,87 @@
 /* Layout to C: the functions of the expression language. */
 #include "lib/layout/export_c_expr.h"
 
-#include <stdio.h>
 #include <string.h>
-
-static const char *private_name(struct c_gen *g, enum c_helper helper, const char *name)
-{
-    c_need(g, helper);
-    return c_text(g, "priv_%s_%s", g->layout->name, name);
-}
-
-static struct c_value number(struct c_gen *g, const char *code)
-{
-    c_need(g, C_HELPER_NUM);
-    return (struct c_value){.kind = C_NUM, .code = c_text(g, "(struct priv_%s_num){%s, false}", g->layout->name, code)};
-}
-
-static const char *natural(struct c_gen *g, struct c_value v)
-{
-    return c_text(g, "%s(%s, &bad)", private_name(g, C_HELPER_NATURAL, "natural"), v.code);
-}
 
 /* offset(x), size(x) of something with a fixed place. */
 static struct c_value call_place(struct c_gen *g, struct c_scope *s, const struct expr *e)
 {
     struct c_value x = c_compile(g, s, e->arg[0]);
-    uint32_t at = x.base + (x.kind == C_FIELD && x.field->bit_width == 0 ? x.field->offset_bytes : 0);
-    if ((x.kind != C_STRUCT && x.kind != C_FIELD) || x.index != NULL)
-        return (struct c_value){.kind = C_NONE, .code = ""};
+    if ((x.kind != C_STRUCT && x.kind != C_FIELD) || x.index != NULL ||
+        (x.kind == C_STRUCT && x.type->size_bytes == 0))
+        return c_none();
     if (strcmp(e->text, "size") == 0)
-        return number(g, c_text(g, "%u", x.kind == C_STRUCT ? x.type->size_bytes : x.field->size_bytes));
+        return c_literal(g, x.kind == C_STRUCT ? x.type->size_bytes : x.field->size_bytes, false);
     s->uses_offset = true;
-    return number(g, c_text(g, "%s(offset_bytes, %u, &bad)", private_name(g, C_HELPER_UADD, "uadd"), at));
+    struct c_value start = c_integer("offset_bytes", C_PREC_POST, 64, 0, UINT64_MAX);
+    uint32_t at = x.base + (x.kind == C_FIELD ? x.field->offset_bytes : 0);
+    return at == 0 ? start : c_binary(g, EXPR_ADD, start, c_literal(g, at, false));
 }
 
+/* bytes(x, s, n); what reaches past x is for the run-time engine, which sees the image. */
 static struct c_value call_bytes(struct c_gen *g, struct c_scope *s, const struct expr *e)
 {
     struct c_value x = c_value_bytes(g, c_compile(g, s, e->arg[0]));
     if (x.kind == C_NONE || e->n_args == 1)
         return x;
     struct c_value start = c_value_number(g, c_compile(g, s, e->arg[1]));
-    if (start.kind == C_NONE || e->n_args == 2)
-        return (struct c_value){.kind = C_NONE, .code = ""};
+    if (start.kind != C_NUM || !x.in_view || !x.has_size)
+        return c_none();
+    start = c_natural(g, start);
+    x.has_size = false;
+    if (e->n_args == 2) {
+        x.code = c_call(g, C_HELPER_TAIL, "tail", c_text(g, "%s, %s, &bad", x.code, start.code));
+        return x;
+    }
     struct c_value n = c_value_number(g, c_compile(g, s, e->arg[2]));
-    if (n.kind == C_NONE)
-        return n;
-    x.code = c_text(g, "%s(%s, %s, %s, &bad)", private_name(g, C_HELPER_SLICE, "slice"), x.code, natural(g, start),
-                    natural(g, n));
+    if (n.kind != C_NUM)
+        return c_none();
+    n = c_natural(g, n);
+    if (start.lo + n.lo > x.size_bytes)
+        return c_none(); /* always past the end */
+    x.code = c_call(g, C_HELPER_SLICE, "slice", c_text(g, "%s, %s, %s, &beyond", x.code, start.code, n.code));
     return x;
 }
 
-static struct c_value call_hash(struct c_gen *g, struct c_scope *s, const struct expr *e, struct c_value bytes)
+static struct c_value call_hash(struct c_gen *g, struct c_scope *s, const struct expr *e,
+                                struct c_value bytes)
 {
     static const struct {
         const char *name;
         enum c_helper helper;
-    } sums[] = {{"crc32", C_HELPER_CRC32},     {"crc32c", C_HELPER_CRC32C},   {"adler32", C_HELPER_ADLER32},
-                {"sum8ror", C_HELPER_SUM8ROR}, {"xxh64", C_HELPER_XXH64},     {"sha256", C_HELPER_SHA256}};
-    const char *zero = c_text(g, "(struct priv_%s_bytes){v.p, 0}", g->layout->name);
+        unsigned bits;
+    } sums[] = {{"crc32", C_HELPER_CRC32, 32},
+                {"crc32c", C_HELPER_CRC32C, 32},
+                {"adler32", C_HELPER_ADLER32, 32},
+                {"sum8ror", C_HELPER_SUM8ROR, 8},
+                {"xxh64", C_HELPER_XXH64, 64}};
+    bool whole =
+        e->zero_arg == NULL && g->what != EXPORT_FREESTANDING; /* lib/hash has these two for one run only */
+    struct c_value zero = c_literal_bytes(g, "", 0);
     if (e->zero_arg != NULL) {
-        struct c_value z = c_value_bytes(g, c_compile(g, s, e->zero_arg));
-        if (z.kind == C_NONE)
-            return z;
-        zero = z.code;
+        zero = c_value_bytes(g, c_compile(g, s, e->zero_arg));
+        if (!bytes.in_view || !zero.in_view)
+            return c_none();
+    }
+    if (strcmp(e->text, "sha256") == 0) {
+        struct c_value digest = {.kind = C_BYTES, .has_size = true, .size_bytes = 32};
+        digest.code =
+            whole ? c_call(g, C_HELPER_SHA256_LIB, "sha256", c_text(g, "%s, (uint8_t[32]){0}", bytes.code))
+                  : c_call(g, C_HELPER_SHA256, "sha256_zero",
+                           c_text(g, "%s, %s, (uint8_t[32]){0}, &bad", bytes.code, zero.code));
+        return digest;
     }
     for (size_t i = 0; i < sizeof sums / sizeof sums[0]; i++) {
         if (strcmp(e->text, sums[i].name) != 0)
             continue;
-        if (sums[i].helper == C_HELPER_SHA256)
-            return (struct c_value){.kind = C_BYTES,
-                                    .code = c_text(g, "%s(%s, %s, (uint8_t[32]){0})",
-                                                   private_name(g, C_HELPER_SHA256, "sha256"), bytes.code, zero)};
-        return number(g, c_text(g, "%s(%s, %s)", private_name(g, sums[i].helper, sums[i].name), bytes.code, zero));
+        bool is_xxh64 = sums[i].helper == C_HELPER_XXH64;
+        const char *code = is_xxh64 && whole
+                               ? c_call(g, C_HELPER_XXH64_LIB, "xxh64", bytes.code)
+                               : c_call(g, sums[i].helper, is_xxh64 ? "xxh64_zero" : sums[i].name,
+                                        c_text(g, "%s, %s, &bad", bytes.code, zero.code));
+        return c_integer(code, C_PREC_POST, sums[i].bits, 0, ((expr_num)1 << sums[i].bits) - 1);
     }
-    return (struct c_value){.kind = C_NONE, .code = ""};
+    return c_none();
 }
 
 static struct c_value call_on_bytes(struct c_gen *g, struct c_scope *s, const struct expr *e)
@@ -82,13 +90,34 @@ static struct c_value call_on_bytes(struct c_gen *g, struct c_scope *s, const st
     if (bytes.kind == C_NONE)
         return bytes;
     if (strcmp(e->text, "len") == 0)
-        return number(g, c_text(g, "(%s).n", bytes.code));
+        return bytes.has_size ? c_literal(g, bytes.size_bytes, false)
+                              : c_integer(c_text(g, "(uint64_t)%s.n", bytes.code), C_PREC_UNARY, 64, 0,
+                                          bytes.size_bytes);
     if (strcmp(e->text, "all_zero") == 0)
-        return number(g, c_text(g, "%s(%s)", private_name(g, C_HELPER_ALL_ZERO, "all_zero"), bytes.code));
+        return c_truth_call(g, c_call(g, C_HELPER_ALL_ZERO, "all_zero", bytes.code));
     if (strncmp(e->text, "uint_", 5) == 0)
-        return number(g, c_text(g, "%s(%s, %s, &bad)", private_name(g, C_HELPER_UINT, "uint"), bytes.code,
-                                strcmp(e->text, "uint_be") == 0 ? "true" : "false"));
+        return c_integer(
+            c_call(g, C_HELPER_UINT, "uint",
+                   c_text(g, "%s, %s, &bad", bytes.code, strcmp(e->text, "uint_be") == 0 ? "true" : "false")),
+            C_PREC_POST, 64, 0, UINT64_MAX);
     return call_hash(g, s, e, bytes);
+}
+
+static struct c_value lesser_or_greater(struct c_gen *g, bool min, struct c_value a, struct c_value b)
+{
+    expr_num lo = (a.lo < b.lo) == min ? a.lo : b.lo, hi = (a.hi < b.hi) == min ? a.hi : b.hi;
+    if (a.form == C_WHOLE && b.form == C_WHOLE) {
+        const char *args = c_text(g, "%s, %s", a.code, b.code);
+        return c_integer(min ? c_call(g, C_HELPER_UMIN, "umin", args)
+                             : c_call(g, C_HELPER_UMAX, "umax", args),
+                         C_PREC_POST, 64, lo, hi);
+    }
+    const char *args = c_text(g, "%s, %s", c_wide(g, a), c_wide(g, b));
+    struct c_value v =
+        c_integer(min ? c_call(g, C_HELPER_MIN, "min", args) : c_call(g, C_HELPER_MAX, "max", args),
+                  C_PREC_POST, 64, lo, hi);
+    v.form = C_WIDE;
+    return v;
 }
 
 static struct c_value call_number(struct c_gen *g, struct c_scope *s, const struct expr *e)
@@ -96,21 +125,23 @@ static struct c_value call_number(struct c_gen *g, struct c_scope *s, const stru
     struct c_value a = c_value_number(g, c_compile(g, s, e->arg[0]));
     struct c_value b = e->n_args > 1 ? c_value_number(g, c_compile(g, s, e->arg[1])) : a;
     const char *name = e->text;
-    if (a.kind == C_NONE || b.kind == C_NONE)
-        return (struct c_value){.kind = C_NONE, .code = ""};
-    if (strcmp(name, "min") == 0 || strcmp(name, "max") == 0) {
-        bool min = name[1] == 'i';
-        return (struct c_value){.kind = C_NUM,
-                                .code = c_text(g, "(%s(%s, %s) ? %s : %s)", private_name(g, C_HELPER_LESS, "less"),
-                                               min ? a.code : b.code, min ? b.code : a.code, a.code, b.code)};
-    }
+    if (a.kind != C_NUM || b.kind != C_NUM)
+        return c_none();
+    a = a.form == C_TRUTH ? c_natural(g, a) : a;
+    b = b.form == C_TRUTH ? c_natural(g, b) : b;
+    if (strcmp(name, "min") == 0 || strcmp(name, "max") == 0)
+        return lesser_or_greater(g, name[1] == 'i', a, b);
     if (strcmp(name, "is_pow2") == 0) /* a negative number is none, and no error */
-        return number(g, c_text(g, "(!(%s).neg && %s((%s).mag))", a.code, private_name(g, C_HELPER_POW2, "is_pow2"), a.code));
+        return a.form == C_WHOLE ? c_truth_call(g, c_call(g, C_HELPER_POW2, "is_pow2", a.code)) : c_none();
+    a = c_natural(g, a);
     if (strcmp(name, "log2") == 0)
-        return number(g, c_text(g, "%s(%s, &bad)", private_name(g, C_HELPER_LOG2, "log2"), natural(g, a)));
+        return c_integer(c_call(g, C_HELPER_LOG2, "log2", c_text(g, "%s, &bad", a.code)), C_PREC_POST, 64, 0,
+                         63);
+    const char *args = c_text(g, "%s, %s, &bad", a.code, c_natural(g, b).code);
     bool up = strcmp(name, "align_up") == 0;
-    return number(g, c_text(g, "%s(%s, %s, &bad)",
-                            private_name(g, up ? C_HELPER_ALIGN_UP : C_HELPER_ALIGN_DOWN, name), natural(g, a), natural(g, b)));
+    return c_integer(up ? c_call(g, C_HELPER_ALIGN_UP, name, args)
+                        : c_call(g, C_HELPER_ALIGN_DOWN, name, args),
+                     C_PREC_POST, 64, 0, up ? (expr_num)UINT64_MAX : a.hi);
 }
 
 struct c_value c_compile_call(struct c_gen *g, struct c_scope *s, const struct expr *e)
@@ -119,7 +150,7 @@ struct c_value c_compile_call(struct c_gen *g, struct c_scope *s, const struct e
     static const char *const never[] = {"count", "present", "bytes_at"};
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
         if (strcmp(e->text, never[i]) == 0)
-            return (struct c_value){.kind = C_NONE, .code = ""};
+            return c_none();
     for (size_t i = 0; i < sizeof numeric / sizeof numeric[0]; i++)
         if (strcmp(e->text, numeric[i]) == 0)
             return call_number(g, s, e);

@@ -23,9 +23,10 @@ static void emit_name_function(struct c_gen *g, const struct type *type, const c
     const char *function = c_text(g, "%s_name", name);
     const char *signature = c_text(g, "const char *%s(uint64_t value)", function);
     c_claim(g, function, c_text(g, "types.%s", type->name));
-    c_comment(&g->head, "", type->kind == TYPE_FLAGS
-                                ? "Name of one flag (its mask as defined above); NULL when there is none."
-                                : "Name of a value; NULL when it has none. Negative values are passed sign-extended.");
+    c_comment(&g->head, "",
+              type->kind == TYPE_FLAGS
+                  ? "Name of one flag (its mask as defined above); NULL when there is none."
+                  : "Name of a value; NULL when it has none. Negative values are passed sign-extended.");
     if (g->what == EXPORT_FREESTANDING)
         strbuf_printf(&g->head, "static inline %s;\n", signature);
     c_declare(g, signature);
@@ -84,16 +85,19 @@ static void emit_bits_member(struct c_gen *g, const struct type *type, const str
     c_claim(g, get, path);
     c_claim(g, with, path);
     strbuf_putc(&g->head, '\n');
-    c_comment(&g->head, "", c_text(g, "%s: bit %u, %u wide%s%s. %s", path, f->bit_shift, f->bit_width,
-                                   f->unit != NULL ? ", unit " : "", f->unit != NULL ? f->unit : "",
-                                   c_comment_text(g, f->doc)));
-    strbuf_printf(&g->head, "static inline %s %s(%s base)\n{\n    return (%s)(base >> %u & 0x%" PRIx64 ");\n}\n",
+    c_comment(&g->head, "",
+              c_text(g, "%s: bit %u, %u wide%s%s. %s", path, f->bit_shift, f->bit_width,
+                     f->unit != NULL ? ", unit " : "", f->unit != NULL ? f->unit : "",
+                     c_comment_text(g, f->doc)));
+    strbuf_printf(&g->head,
+                  "static inline %s %s(%s base)\n{\n    return (%s)(base >> %u & 0x%" PRIx64 ");\n}\n",
                   value_type, get, base, value_type, f->bit_shift, mask);
     strbuf_printf(&g->head,
                   "static inline %s %s(%s base, %s value)\n{\n"
-                  "    return (%s)(((uint64_t)base & 0x%" PRIx64 ") | ((uint64_t)value & 0x%" PRIx64 ") << %u);\n}\n",
-                  base, with, base, value_type, base, ~(mask << f->bit_shift) & (UINT64_MAX >> (64 - 8 * type->size_bytes)),
-                  mask, f->bit_shift);
+                  "    return (%s)(((uint64_t)base & 0x%" PRIx64 ") | ((uint64_t)value & 0x%" PRIx64
+                  ") << %u);\n}\n",
+                  base, with, base, value_type, base,
+                  ~(mask << f->bit_shift) & (UINT64_MAX >> (64 - 8 * type->size_bytes)), mask, f->bit_shift);
 }
 
 void c_emit_bits(struct c_gen *g, const struct type *type)

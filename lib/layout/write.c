@@ -41,7 +41,8 @@ static void store_const(const struct field *field, uint8_t *p, const struct cons
 {
     size_t one = field->width_bytes * (field->repr == REPR_BOTH ? 2u : 1u);
     if (!c->is_number) {
-        (void)store_text(field, p, field->size_bytes, c->bytes, c->n);
+        for (uint32_t i = 0; i < (field->is_array ? field->count : 1); i++)
+            (void)store_text(field, p + i * one, field->is_array ? one : field->size_bytes, c->bytes, c->n);
         return;
     }
     for (uint32_t i = 0; i < field->count; i++)
@@ -199,7 +200,8 @@ static int seal_field(const struct inst *inst, const struct field *field, uint8_
     if ((rc = eval_num(&ctx, field->derive, &n, err)) != 0)
         return err_prefix(err, "%s", field->name);
     unsigned bits = 8 * field->width_bytes;
-    if (n < 0 ? field->repr != REPR_SINT : bits < 64 && n >> bits != 0)
+    expr_num top = ((expr_num)1 << bits) - 1;
+    if (field->repr == REPR_SINT ? n < -(top >> 1) - 1 || n > top >> 1 : n < 0 || n > top)
         return err_set(err, PLAT_EINVALID, "derived value of '%s' does not fit %u bits", field->name, bits);
     memcpy(before, p, v.n);
     store_int(field, p, (uint64_t)n);

@@ -46,6 +46,9 @@ int tree_archive_fault(struct archive *a, int class, struct plat_err *err)
     return err_set(err, class, "%s", text != NULL ? text : "the archive cannot be read");
 }
 
+/* ISO 9660 comes last: to look for it libarchive reads far ahead, and what it found to be the end of a short
+ * file then hides from the tar reader that its last header is cut off. Once another format has made its bid,
+ * it does not look. */
 static bool enable_all(struct archive *a)
 {
     static int (*const enable[])(struct archive *) = {
@@ -56,10 +59,10 @@ static bool enable_all(struct archive *a)
         archive_read_support_filter_rpm,     archive_read_support_filter_uu,
         archive_read_support_format_7zip,    archive_read_support_format_ar,
         archive_read_support_format_cab,     archive_read_support_format_cpio,
-        archive_read_support_format_iso9660, archive_read_support_format_lha,
-        archive_read_support_format_rar,     archive_read_support_format_rar5,
-        archive_read_support_format_tar,     archive_read_support_format_xar,
-        archive_read_support_format_zip,
+        archive_read_support_format_lha,     archive_read_support_format_rar,
+        archive_read_support_format_rar5,    archive_read_support_format_tar,
+        archive_read_support_format_xar,     archive_read_support_format_zip,
+        archive_read_support_format_iso9660,
     };
     for (size_t i = 0; i < sizeof enable / sizeof enable[0]; i++) {
         if (enable[i](a) == ARCHIVE_FATAL)

@@ -64,17 +64,17 @@ static const struct hostile_file {
     const char *path;
     size_t n; /* bytes of content, none of them 0 */
 } hostile_files[] = {
-    {"README.TXT", 700},  /* an 8.3 name without a long one */
-    {"EMPTY.DAT", 0},     /* no cluster */
-    {"GONE.TMP", 0},      /* deleted below */
+    {"README.TXT", 700}, /* an 8.3 name without a long one */
+    {"EMPTY.DAT", 0},    /* no cluster */
+    {"GONE.TMP", 0},     /* deleted below */
     {"A long name, of three pieces, with \xc3\xbc.text", 512},
     {"EFI/BOOT/BOOTX64.EFI", 3000},
     {"EFI/BOOT/second long name.conf", 90},
-    {"tree/sub/file with a long name 1", 600},
-    {"tree/sub/file with a long name 2", 600},
-    {"tree/sub/file with a long name 3", 600},
-    {"tree/sub/file with a long name 4", 600},
-    {"tree/sub/file with a long name 5", 600}, /* with it the directory has two clusters */
+    {"tree/sub/a long name, one", 600},
+    {"tree/sub/a long name, two", 600},
+    {"tree/sub/a long name, three", 600},
+    {"tree/sub/a long name, twelve", 600},
+    {"tree/sub/a long name, a hundred", 600}, /* with it the directory has two clusters */
     {"tree/LAST.BIN", 1024},
 };
 enum { HOSTILE_FILES = sizeof hostile_files / sizeof hostile_files[0] };

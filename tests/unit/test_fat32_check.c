@@ -289,13 +289,25 @@ static void test_directories(void)
     poke_link(sub0, sub0);
     expect_link("a directory that is a loop", "chain-loop", sub0, "/tree/sub");
     set_first_cluster(sub, tree0);
-    expect("a directory within itself", SEVERITY_ERROR, "cross-link", "dir[\"/tree/sub\"]", "'/tree'");
+    expect("a directory within itself", SEVERITY_ERROR, "cross-link", "dir[\"/tree\"][2].first_cluster_low",
+           "'/tree'");
     set_first_cluster(sub, bench.geo.root_cluster);
-    expect("the root as a subdirectory", SEVERITY_ERROR, "cross-link", "dir[\"/tree/sub\"]", "'/'");
+    expect("the root as a subdirectory", SEVERITY_ERROR, "cross-link", "dir[\"/tree\"][2].first_cluster_low",
+           "'/'");
     set_first_cluster(sub, 0);
-    expect("a directory without a start", SEVERITY_ERROR, "first-cluster", "dir[\"/tree/sub\"]", NULL);
+    expect("a directory without a start", SEVERITY_ERROR, "first-cluster",
+           "dir[\"/tree\"][2].first_cluster_low", NULL);
     poke_link(sub0, 0);
     expect_link("a directory with a broken chain", "chain-broken", sub0, "/tree/sub");
+    set_first_cluster(sub, bench.n_used + 30);
+    expect("a directory at a free cluster", SEVERITY_ERROR, "first-cluster",
+           "dir[\"/tree\"][2].first_cluster_low", "free");
+    set_first_cluster(sub, first_cluster(entry_at("/second.bin")));
+    expect("a directory at a file's cluster", SEVERITY_ERROR, "dot-missing",
+           "dir[\"/tree\"][2].first_cluster_low", "neither");
+    poke(sub + 11, 0x18);
+    expect("a directory that is a label, too", SEVERITY_ERROR, "label-and-directory",
+           "dir[\"/tree\"][2].attributes", NULL);
     set_first_cluster(dot, sub0 + 1);
     expect("'.' elsewhere", SEVERITY_ERROR, "dot-target", "dir[\"/tree/sub\"][0].first_cluster_low", NULL);
     set_first_cluster(dotdot, 0);
@@ -326,6 +338,8 @@ static void test_names(void)
     expect("a forbidden character in a long name", SEVERITY_ERROR, "long-name", "dir[\"/\"][", NULL);
     poke(other - 2 * FAT32_SHORT_ENTRY_BYTES + 28, 0x41);
     expect("a long name whose padding is not FFFF", SEVERITY_ERROR, "long-padding", "dir[\"/\"][", NULL);
+    poke(other - 2 * FAT32_SHORT_ENTRY_BYTES + 7, 'x'); /* its terminator */
+    expect("a long name that runs into its padding", SEVERITY_ERROR, "long-name", "dir[\"/\"][", "padding");
     poke(file, 'B');
     expect("a long name with another checksum", SEVERITY_ERROR, "long-checksum", "dir[\"/\"][", NULL);
     poke(file, 0xE5);

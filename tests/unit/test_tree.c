@@ -125,7 +125,7 @@ static void test_order(void)
 
 static void test_digest(void)
 {
-    char base[65] = "", other[65] = "";
+    char base[65] = "", other[65] = "", plain[65] = "", plain_base[65] = "";
     for (int change = 0; change < 9; change++) {
         struct tree *tree = open_tree(NULL);
         tree_add_literal(tree, change == 1 ? "d/g" : "d/f", "12345", change == 2 ? 4 : 5, &err);
@@ -150,7 +150,6 @@ static void test_digest(void)
         tree_digest(tree, true, change == 0 ? base : other);
         if (change > 0)
             ok(strcmp(base, other) != 0, "change %d changes the digest", change);
-        char plain[65], plain_base[65];
         tree_digest(tree, false, plain);
         if (change == 0)
             strcpy(plain_base, plain);
