@@ -20,7 +20,7 @@ $(B)/gen/%.gen.h $(B)/gen/%.gen.c &: tests/gen/%.json $(B)/layoutc
 	@mkdir -p $(@D)
 	$(call say,LAYOUTC,$<)
 	$(Q)$(B)/layoutc c $< $(B)/gen && touch $(B)/gen/$*.gen.c
-.PRECIOUS: $(B)/gen/agree_%.c
+.PRECIOUS: $(B)/gen/agree_%.c $(B)/gen/%.gen.h $(B)/gen/%.gen.c
 
 .PHONY: deps-build deps-test
 deps-build:

@@ -167,7 +167,9 @@ def make(directory):
 
 def sgdisk_accepts(image):
     result = run("sgdisk", "-v", image)
-    return result.returncode == 0 and "No problems found" in result.stdout and "Identified" not in result.stdout
+    said = result.stdout + result.stderr
+    # It can print "Backup header: ERROR" and "No problems found" in one run.
+    return result.returncode == 0 and "No problems found" in said and "Identified" not in said and "ERROR" not in said
 
 
 def sfdisk_accepts(image):
