@@ -47,8 +47,10 @@ static bool first_of_type(struct printer *p, const struct type *type)
     if (p->n_hinted == p->cap_hinted) {
         size_t cap = p->cap_hinted == 0 ? 32 : p->cap_hinted * 2;
         struct hinted *list = arena_alloc(&p->arena, cap * sizeof *list);
-        if (list == NULL)
+        if (list == NULL) {
+            p->out.failed = true; /* and the command with it */
             return false;
+        }
         if (p->n_hinted > 0)
             memcpy(list, p->hinted, p->n_hinted * sizeof *list);
         p->hinted = list;
@@ -174,7 +176,7 @@ static int run_json(struct printer *p, const struct run *run)
         return 0;
     render_run_path(&path, run, 0);
     json_head(p, strbuf_str(&path), &run->first, run->last.offset + run->last.size_bytes - run->first.offset);
-    strbuf_free(&path);
+    strbuf_free_into(&path, &p->out);
     strbuf_printf(&p->out, ", \"count\": %" PRIu64 ", \"run\": \"%s\"",
                   run->last_index - run->first_index + 1, run->kind == RUN_RISING ? "rising" : "same");
     int r = 0;

@@ -57,7 +57,7 @@ static void add_hint(const struct fields_text *text, size_t column, const char *
         strbuf_add(text->out, hint.s, n);
         strbuf_puts(text->out, paint(text->cli, PAINT_PLAIN));
     }
-    strbuf_free(&hint);
+    strbuf_free_into(&hint, text->out);
 }
 
 static void field_line(const struct fields_text *text, const char *name, const char *shown,
@@ -101,7 +101,7 @@ static int on_value(void *ctx, const struct value *value, const char *name, unsi
     (void)level;
     render_value(&shown, value);
     field_line(text, name, strbuf_str(&shown), shown.len, repeats(name) ? NULL : value->field->doc);
-    strbuf_free(&shown);
+    strbuf_free_into(&shown, text->out);
     return 0;
 }
 
@@ -117,7 +117,7 @@ static int on_enter(void *ctx, const struct inst *nested, const char *name, unsi
     else
         strbuf_printf(&shown, "%s, %zu bytes", nested->type->name, nested->size_bytes);
     field_line(text, name, strbuf_str(&shown), shown.len, unused ? NULL : nested->type->doc);
-    strbuf_free(&shown);
+    strbuf_free_into(&shown, text->out);
     return 1;
 }
 
@@ -141,8 +141,8 @@ static int on_array(void *ctx, const struct inst *inst, const struct field *fiel
     strbuf_printf(&shown, ", %" PRIu64 " times", count);
     strbuf_printf(&all, "%s[0..%" PRIu64 "]", name, count - 1);
     field_line(text, strbuf_str(&all), strbuf_str(&shown), shown.len, field->doc);
-    strbuf_free(&shown);
-    strbuf_free(&all);
+    strbuf_free_into(&shown, text->out);
+    strbuf_free_into(&all, text->out);
     return 1;
 }
 

@@ -129,6 +129,8 @@ static int put_symlink(struct extract *x, const struct file_visit *visit, const 
     if (x->fs->driver->readlink == NULL)
         return err_set(err, PLAT_EUNSUPPORTED, "%s has no symbolic links", x->fs->driver->title);
     int r = x->fs->driver->readlink(x->fs, visit->node, &target, err);
+    if (r == 0 && target.failed)
+        r = err_nomem(err, "reading a symbolic link");
     if (r == 0 && (target.len == 0 || strlen(strbuf_str(&target)) != target.len))
         r = err_set(err, PLAT_ECORRUPT, "the target of this symbolic link is empty, or has a NUL in it");
     if (r == 0)

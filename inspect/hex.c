@@ -63,7 +63,7 @@ static int flush_run(struct hex_walk *walk)
     if (r == 0)
         hexrow_heading(&walk->hex->rows, run->first.offset + (whole ? run->first.size_bytes : 0),
                        strbuf_str(&line));
-    strbuf_free(&line);
+    strbuf_free_into(&line, &walk->hex->out);
     return r != 0 ? r : render_flush(&walk->hex->out);
 }
 
@@ -93,7 +93,7 @@ static int on_extent(void *ctx, const struct extent *extent)
     strbuf_printf(&line, "%s  %s, ", extent->path, extent_kind_name(extent->kind));
     render_plural(&line, extent->place.bytes, "byte");
     hexrow_heading(&walk->hex->rows, extent->place.start, strbuf_str(&line));
-    strbuf_free(&line);
+    strbuf_free_into(&line, &walk->hex->out);
     return r != 0 ? r : render_flush(&walk->hex->out);
 }
 
@@ -117,7 +117,7 @@ static int on_located(void *ctx, const struct located *located, struct plat_err 
             render_bits(&note, located->member, located_bits(located));
         hexrow_bytes(&walk->hex->rows, place.start, bytes, (size_t)n, strbuf_str(&note));
     }
-    strbuf_free(&note);
+    strbuf_free_into(&note, &walk->hex->out);
     return r;
 }
 
@@ -147,7 +147,7 @@ static int on_file_extent(void *ctx, const struct extent *extent)
     struct strbuf note = {0};
     strbuf_visible(&note, walk->file, strlen(walk->file));
     int r = hex_plain(walk->hex, part, strbuf_str(&note));
-    strbuf_free(&note);
+    strbuf_free_into(&note, &walk->hex->out);
     return r == 0 && walk->limited && walk->left_bytes == 0 ? PLAT_ESTOP : r;
 }
 
@@ -166,7 +166,7 @@ static int by_file(struct hex_walk *walk, struct stack_layer *layer, const char 
     const struct walk_sink sink = {.ctx = walk, .extent = on_file_extent};
     if (r == 0)
         r = stack_walk(walk->hex->image->stack, &sink, err);
-    strbuf_free(&full);
+    strbuf_free_into(&full, &walk->hex->out);
     return r;
 }
 

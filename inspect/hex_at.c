@@ -140,7 +140,7 @@ static int show_extent(struct collector *c, const struct pieces *pieces, const s
     struct strbuf note = {0};
     extent_note(pieces, piece, place.start, &note);
     int r = hex_plain(c->hex, place, strbuf_str(&note));
-    strbuf_free(&note);
+    strbuf_free_into(&note, &c->hex->out);
     return r;
 }
 

@@ -36,7 +36,7 @@ void hex_value(struct hex *hex, const struct value *value, const char *name)
     note_for(&note, name, value->field->type_text);
     render_value(&note, value);
     hexrow_bytes(&hex->rows, value->place.start, value->bytes, value->n, strbuf_str(&note));
-    strbuf_free(&note);
+    strbuf_free_into(&note, &hex->out);
 }
 
 /* The part of a long field that was asked for, in whole rows. */
@@ -68,7 +68,7 @@ static int on_value(void *ctx, const struct value *value, const char *name, unsi
     note_for(&note, name, value->field->type_text);
     render_value(&note, value);
     put_part(rows, value->place, value->bytes, strbuf_str(&note));
-    strbuf_free(&note);
+    strbuf_free_into(&note, &rows->hex->out);
     return 0;
 }
 
@@ -88,8 +88,8 @@ static int on_array(void *ctx, const struct inst *inst, const struct field *fiel
         render_type(&type, field);
         note_for(&note, name, strbuf_str(&type));
         put_part(rows, place, bytes, strbuf_str(&note));
-        strbuf_free(&note);
-        strbuf_free(&type);
+        strbuf_free_into(&note, &rows->hex->out);
+        strbuf_free_into(&type, &rows->hex->out);
     }
     return 1;
 }
@@ -110,7 +110,7 @@ int hex_struct(struct hex *hex, const struct inst *inst, struct range part)
     struct strbuf heading = {0};
     strbuf_printf(&heading, "%s  %s", inst->path, shape != NULL ? shape->name : inst->type->name);
     hexrow_heading(&hex->rows, inst->offset, strbuf_str(&heading));
-    strbuf_free(&heading);
+    strbuf_free_into(&heading, &hex->out);
     if (shape == NULL) {
         hexrow_bytes(&hex->rows, inst->offset, inst->bytes, inst->size_bytes, "none of the union's cases");
         return 0;

@@ -80,7 +80,7 @@ static void put_target(struct ls *ls, const struct file_visit *visit)
         strbuf_puts(&ls->out, " -> ");
         strbuf_visible(&ls->out, strbuf_str(&target), target.len);
     }
-    strbuf_free(&target);
+    strbuf_free_into(&target, &ls->out);
 }
 
 static void put_text(struct ls *ls, const struct file_visit *visit, const struct fs_stat *stat)
@@ -113,7 +113,7 @@ static void put_json(struct ls *ls, const struct file_visit *visit, const struct
     struct strbuf path = {0};
     strbuf_printf(&path, "/%s", visit->path);
     strbuf_json(out, strbuf_str(&path), path.len);
-    strbuf_free(&path);
+    strbuf_free_into(&path, out);
     strbuf_puts(out, ", \"name\": ");
     strbuf_json(out, visit->name, strlen(visit->name));
     strbuf_printf(out, ", \"kind\": \"%s\", \"bytes\": %" PRIu64, kind_name(stat->kind), stat->size_bytes);
@@ -227,7 +227,7 @@ static void partition_text(struct ls *ls, const struct stack *stack, const struc
     strbuf_printf(out, "%4" PRIu32 "  %-16s  %-20s  0x%010" PRIx64 "  %10s  %s\n", part->number,
                   strbuf_str(&name), part->type, start, size,
                   layer != NULL ? inspect_layer_title(layer) : "not in the image");
-    strbuf_free(&name);
+    strbuf_free_into(&name, out);
 }
 
 static void partition_json(struct ls *ls, const struct stack *stack, const struct table_partition *part)

@@ -221,7 +221,7 @@ int render_located_json(struct strbuf *out, const struct located *located, struc
         strbuf_puts(out, strbuf_str(&text));
     else
         strbuf_json(out, strbuf_str(&text), text.len);
-    strbuf_free(&text);
+    strbuf_free_into(&text, out);
     return 0;
 }
 

@@ -102,6 +102,8 @@ static int build_recipe(const struct cli *cli, struct plat_err *err)
     const char *output = cli_text(cli, "output");
     size_t n_defines = cli_list(cli, "define", &defines);
     int ret = source_date_epoch(&options.has_epoch, &options.epoch_s, err);
+    if (ret == 0 && output != NULL)
+        ret = output_is_not(output, cli->args[0], "the recipe", err);
     if (ret == 0)
         ret = recipe_load(cli->args[0], defines, n_defines, &recipe, err);
     if (ret != 0)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "mkimage/gather.h"
 
@@ -31,6 +32,16 @@ int maker_find(const char *format, const struct fs_driver **ret, struct plat_err
                      near != NULL ? "\"?)" : "", strbuf_str(&list));
     strbuf_free(&list);
     return rc;
+}
+
+int output_is_not(const char *output, const char *input, const char *what, struct plat_err *err)
+{
+    struct stat out, in;
+    if (strcmp(output, "-") == 0 || strcmp(input, "-") == 0 || stat(output, &out) != 0 ||
+        stat(input, &in) != 0 || out.st_dev != in.st_dev || out.st_ino != in.st_ino)
+        return 0;
+    return err_set(err, PLAT_EINVALID,
+                   "%.300s is %s itself, and the image would replace it; give -o another name", output, what);
 }
 
 /* Numbers and booleans as such, all else as text. */

@@ -32,6 +32,9 @@ int maker_options_parse(const char *const *texts, size_t n, json_t **ret, struct
  * reset owners unless its option "owner" says "keep", that is what it is told, if `options` does not say
  * otherwise. *ret is a new object (NULL: no options). */
 int recipe_options(const struct fs_maker *maker, json_t *options, json_t **ret, struct plat_err *err);
+/* PLAT_EINVALID when `output` and `input` are the same file, which the output would replace; `what` the input
+ * is. "-" is no file. */
+int output_is_not(const char *output, const char *input, const char *what, struct plat_err *err);
 /* SOURCE_DATE_EPOCH; *has is false when it is not set. */
 int source_date_epoch(bool *has, int64_t *ret, struct plat_err *err);
 

@@ -106,10 +106,13 @@ static int settle_size(const struct cli *cli, struct mk *mk, struct plat_err *er
         ret = parse_size(size, &mk->size_bytes, err);
         if (ret != 0)
             return err_prefix(err, "--size");
-        if (mk->size_bytes % mk->options.sector_bytes != 0)
-            return err_set(err, PLAT_EINVALID,
-                           "--size: expected a multiple of the sector size (%u bytes), found %llu",
-                           mk->options.sector_bytes, (unsigned long long)mk->size_bytes);
+        uint64_t odd = mk->size_bytes % mk->options.sector_bytes;
+        if (odd != 0 && mk->size_bytes <= INT64_MAX)
+            return err_set(
+                err, PLAT_EINVALID,
+                "--size: expected a multiple of the sector size (%u bytes), found %llu; the next is %llu",
+                mk->options.sector_bytes, (unsigned long long)mk->size_bytes,
+                (unsigned long long)(mk->size_bytes - odd + mk->options.sector_bytes));
     }
     if (ret == 0 && mk->size_bytes > INT64_MAX)
         return err_set(err, PLAT_ELIMIT, "an image of %llu bytes is larger than 2^63 - 1",
@@ -188,6 +191,8 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
         return err_set(err, PLAT_EINVALID, "--sector-bytes: expected 512 or 4096, found %llu",
                        (unsigned long long)sector_bytes);
     ret = maker_options_parse(extra, n_extra, &object, err);
+    if (ret == 0)
+        ret = output_is_not(output, cli->args[1], "the source", err);
     if (ret == 0)
         ret = gather_source(cli, &mk, err);
     if (ret != 0)

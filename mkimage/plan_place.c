@@ -27,8 +27,8 @@ static uint64_t part_align(const struct plan *plan, const struct plan_part *part
     return part->recipe->align_bytes != 0 ? part->recipe->align_bytes : plan->recipe->align_bytes;
 }
 
-/* A size that plat chooses ends where the next partition may start, which sgdisk and encrypted volumes like; a huge
- * alignment does not make every partition huge. */
+/* A size that plat chooses ends where the next partition may start, which sgdisk and encrypted volumes like;
+ * a huge alignment does not make every partition huge. */
 static uint64_t auto_grain(const struct plan *plan, const struct plan_part *part)
 {
     uint64_t align = part_align(plan, part);
@@ -204,28 +204,39 @@ static int place_rest(struct plan *plan, size_t *index, uint64_t *cursor, struct
 
 /* ---- the disk ---- */
 
+static uint64_t tail_bytes(const struct plan *plan)
+{
+    return (uint64_t)plan->room.tail_sectors * plan->recipe->sector_bytes;
+}
+
+/* The smallest disk that holds everything where it lies; false beyond 2^63 bytes. */
+static bool least_disk_bytes(const struct plan *plan, uint64_t *ret)
+{
+    uint64_t least = plan->usable.start, end;
+    for (size_t i = 0; i < plan->n_parts + plan->n_raws; i++) {
+        const struct range *place =
+            i < plan->n_parts ? &plan->parts[i].place : &plan->raws[i - plan->n_parts].place;
+        if (!add_u64(place->start, place->bytes, &end))
+            return false;
+        least = end > least ? end : least;
+    }
+    return add_u64(least, tail_bytes(plan), &end) && align_up_u64(end, GRAIN_BYTES, ret) && *ret <= INT64_MAX;
+}
+
 static int size_disk(struct plan *plan, struct plat_err *err)
 {
-    uint64_t end = plan->usable.start;
-    uint64_t tail = (uint64_t)plan->room.tail_sectors * plan->recipe->sector_bytes;
+    uint64_t end;
     if (plan->recipe->disk_bytes != 0)
         return 0;
-    for (size_t i = 0; i < plan->n_parts; i++) {
-        const struct range *place = &plan->parts[i].place;
-        if (place->start + place->bytes > end)
-            end = place->start + place->bytes;
-    }
     for (size_t i = 0; i < plan->n_raws; i++) {
-        uint64_t raw_end;
-        if (!add_u64(plan->raws[i].place.start, plan->raws[i].place.bytes, &raw_end) || raw_end > INT64_MAX)
+        const struct range *place = &plan->raws[i].place;
+        if (!add_u64(place->start, place->bytes, &end) || end > INT64_MAX)
             return recipe_fail(plan->recipe, plan->raws[i].recipe->path, err, "would end beyond 2^63 bytes");
-        if (raw_end > end)
-            end = raw_end;
     }
-    if (!add_u64(end, tail, &end) || !align_up_u64(end, GRAIN_BYTES, &end) || end > INT64_MAX)
+    if (!least_disk_bytes(plan, &end))
         return recipe_fail(plan->recipe, "", err, "the disk would be larger than 2^63 bytes");
     plan->disk_bytes = end;
-    plan->usable.bytes = end - tail - plan->usable.start;
+    plan->usable.bytes = end - tail_bytes(plan) - plan->usable.start;
     return 0;
 }
 
@@ -277,6 +288,21 @@ static int check_overlap(struct plan *plan, const struct plan_extent *a, const s
                        blamed->kind == PLAN_RAW ? "offset" : "start");
 }
 
+static int past_the_end(struct plan *plan, const struct plan_extent *extent, uint64_t usable_end,
+                        struct plat_err *err)
+{
+    char least[64] = "larger";
+    uint64_t bytes;
+    if (least_disk_bytes(plan, &bytes))
+        (void)snprintf(least, sizeof least, "at least %llu", (unsigned long long)bytes);
+    return recipe_fail(
+        plan->recipe, extent_path(plan, extent), err,
+        "%llu bytes at %llu run past the usable end of the disk at %llu (disk_size %llu); make "
+        "\"disk_size\" %s, or leave it out",
+        (unsigned long long)extent->place.bytes, (unsigned long long)extent->place.start,
+        (unsigned long long)usable_end, (unsigned long long)plan->disk_bytes, least);
+}
+
 static int order_extents(struct plan *plan, struct plat_err *err)
 {
     struct plan_extent *order = plan->order;
@@ -291,12 +317,7 @@ static int order_extents(struct plan *plan, struct plat_err *err)
         if (range_within(order[i].place, plan->disk_bytes) &&
             order[i].place.start + order[i].place.bytes <= usable_end)
             continue;
-        return recipe_fail(
-            plan->recipe, extent_path(plan, &order[i]), err,
-            "%llu bytes at %llu run past the usable end of the disk at %llu (disk_size %llu); make "
-            "\"disk_size\" larger or leave it out",
-            (unsigned long long)order[i].place.bytes, (unsigned long long)order[i].place.start,
-            (unsigned long long)usable_end, (unsigned long long)plan->disk_bytes);
+        return past_the_end(plan, &order[i], usable_end, err);
     }
     if (plan->disk_bytes > usable_end)
         order[n++] = (struct plan_extent){{usable_end, plan->disk_bytes - usable_end}, PLAN_TAIL, 0};
@@ -314,7 +335,7 @@ int plan_place(struct plan *plan, struct plat_err *err)
 {
     const struct recipe *recipe = plan->recipe;
     uint64_t head = plan->room.first_usable_sector * recipe->sector_bytes;
-    uint64_t tail = plan->room.tail_sectors * recipe->sector_bytes;
+    uint64_t tail = tail_bytes(plan);
     plan->usable.start = head;
     plan->disk_bytes = recipe->disk_bytes;
     if (recipe->disk_bytes != 0) {

@@ -147,12 +147,7 @@ static void read_disk(struct reader *r, const struct node *root)
         recipe->align_bytes > (uint64_t)1 << 40)
         read_fail(r, "align", "expected a power of two from the sector size (%u) to 1 TiB, found %llu",
                   recipe->sector_bytes, (unsigned long long)recipe->align_bytes);
-    if (recipe->disk_bytes % sector_bytes != 0)
-        read_fail(r, "disk_size", "expected a multiple of the sector size (%u bytes), found %llu",
-                  recipe->sector_bytes, (unsigned long long)recipe->disk_bytes);
-    if (recipe->disk_bytes > INT64_MAX)
-        read_fail(r, "disk_size", "expected at most 2^63 - 1 bytes, found %llu",
-                  (unsigned long long)recipe->disk_bytes);
+    read_check_sectors(r, "disk_size", recipe->disk_bytes);
     if (read_has(root, "disk_size") && recipe->disk_bytes == 0)
         read_fail(r, "disk_size", "a disk of 0 bytes cannot be; leave it out to fit the partitions");
     if (table == 1 && recipe->has_disk_guid)

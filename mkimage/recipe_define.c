@@ -252,16 +252,28 @@ static json_t *identity_copy(json_t *json)
     return json_incref(json);
 }
 
+static int add_text(const char *bytes, size_t n, void *ctx)
+{
+    struct strbuf *text = ctx;
+    strbuf_add(text, bytes, n);
+    return text->failed ? -1 : 0;
+}
+
 int recipe_digest(struct recipe *recipe, struct plat_err *err)
 {
     uint8_t hash[HASH_SHA256_BYTES];
+    struct strbuf text = {0};
     json_t *copy = identity_copy(recipe->root);
-    char *text = copy == NULL ? NULL : json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
+    /* Not json_dumps: out of memory, jansson 2.14 leaves pieces out and says nothing. */
+    bool whole = copy != NULL &&
+                 json_dump_callback(copy, add_text, &text, JSON_COMPACT | JSON_SORT_KEYS) == 0 &&
+                 !text.failed;
     json_decref(copy);
-    if (text == NULL)
+    if (whole)
+        hash_sha256(text.s, text.len, hash);
+    strbuf_free(&text);
+    if (!whole)
         return err_nomem(err, "reading the recipe");
-    hash_sha256(text, strlen(text), hash);
-    free(text);
     for (size_t i = 0; i < sizeof hash; i++) {
         recipe->digest[2 * i] = "0123456789abcdef"[hash[i] >> 4];
         recipe->digest[2 * i + 1] = "0123456789abcdef"[hash[i] & 15];

@@ -43,7 +43,8 @@ static void read_attribute(struct reader *r, const struct node *node, uint64_t *
         }
     }
     names[N_ATTRIBUTE_NAMES] = NULL;
-    const char *near = json_is_string(node->json) ? nearest_name(json_string_value(node->json), names, SIZE_MAX) : NULL;
+    const char *near =
+        json_is_string(node->json) ? nearest_name(json_string_value(node->json), names, SIZE_MAX) : NULL;
     read_fail(r, node->path, "expected a bit number or one of: %s; found %s%s%s%s", strbuf_str(&list),
               json_describe(node->json, buf), near != NULL ? " (did you mean \"" : "",
               near != NULL ? near : "", near != NULL ? "\"?)" : "");
@@ -143,13 +144,7 @@ static void check_align(struct reader *r, const struct node *node, const char *k
 
 static void check_sectors(struct reader *r, const struct node *node, const char *key, uint64_t bytes)
 {
-    if (bytes % r->recipe->sector_bytes != 0)
-        read_fail(r, recipe_path_key(r->recipe, node->path, key),
-                  "expected a multiple of the sector size (%u bytes), found %llu", r->recipe->sector_bytes,
-                  (unsigned long long)bytes);
-    else if (bytes > INT64_MAX)
-        read_fail(r, recipe_path_key(r->recipe, node->path, key),
-                  "expected at most 2^63 - 1 bytes, found %llu", (unsigned long long)bytes);
+    read_check_sectors(r, recipe_path_key(r->recipe, node->path, key), bytes);
 }
 
 /* Keys that make no sense together. */

@@ -57,6 +57,17 @@ void read_fail(struct reader *r, const char *path, const char *fmt, ...)
     r->ret = recipe_fail(r->recipe, path, r->err, "%s", text);
 }
 
+void read_check_sectors(struct reader *r, const char *path, uint64_t bytes)
+{
+    unsigned sector_bytes = r->recipe->sector_bytes;
+    uint64_t odd = bytes % sector_bytes;
+    if (bytes > INT64_MAX)
+        read_fail(r, path, "expected at most 2^63 - 1 bytes, found %llu", (unsigned long long)bytes);
+    else if (odd != 0)
+        read_fail(r, path, "expected a multiple of the sector size (%u bytes), found %llu; the next is %llu",
+                  sector_bytes, (unsigned long long)bytes, (unsigned long long)(bytes - odd + sector_bytes));
+}
+
 void read_nomem(struct reader *r)
 {
     if (r->ret == 0)

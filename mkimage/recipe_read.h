@@ -57,6 +57,8 @@ void read_mode(struct reader *r, const struct node *node, const char *key, bool 
 /* NULL-terminated array of texts; *ret stays NULL when absent. */
 void read_texts(struct reader *r, const struct node *node, const char *key, const char *const **ret);
 void read_object(struct reader *r, const struct node *node, const char *key, json_t **ret);
+/* Fails unless `bytes` is a whole number of sectors and a possible size of a file. */
+void read_check_sectors(struct reader *r, const char *path, uint64_t bytes);
 /* One size value that stands in `node` itself. */
 bool read_size_value(struct reader *r, const struct node *node, uint64_t *ret);
 

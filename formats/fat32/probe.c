@@ -27,52 +27,71 @@ static bool type_text_is_fat32(struct fat32_boot boot)
     return memcmp(fat32_boot_type_text(boot), "FAT32   ", FAT32_BOOT_TYPE_TEXT_BYTES) == 0;
 }
 
-/* Does a FAT begin where the geometry says? Its first entry is ones above the media byte. */
-static bool fat_begins(struct plat_dev *dev, const struct fat32_geometry *geo)
+/* Reads n bytes of the device, if it has them. Only a device that fails is an error. */
+static int read_if_there(struct plat_dev *dev, uint64_t offset, uint8_t *buf, size_t n, bool *ret,
+                         struct plat_err *err)
 {
-    uint8_t entry[FAT32_FAT_ENTRY_BYTES];
+    *ret = range_within((struct range){offset, n}, dev->size_bytes);
+    return *ret ? dev_read(dev, offset, buf, n, err) : 0;
+}
+
+/* Does a FAT begin where the geometry says? Its first entry is ones above the media byte. */
+static int fat_begins(struct plat_dev *dev, const struct fat32_geometry *geo, bool *ret, struct plat_err *err)
+{
+    uint8_t entry[FAT32_FAT_ENTRY_BYTES] = {0};
     uint64_t offset = geo->fat_offset + geo->active_fat * geo->fat_bytes;
-    if (dev_read(dev, offset, entry, sizeof entry, NULL) != 0)
-        return false;
-    return (load_le32(entry) & FAT0_ONES) == FAT0_ONES;
+    bool there;
+    int rc = read_if_there(dev, offset, entry, sizeof entry, &there, err);
+    if (rc == 0)
+        *ret = there && (load_le32(entry) & FAT0_ONES) == FAT0_ONES;
+    return rc;
 }
 
 /* Looks for a usable copy of the boot sector in sector 6, for each sector size there is. */
-static bool backup_find(struct plat_dev *dev, struct boot_choice *ret)
+static int backup_find(struct plat_dev *dev, struct boot_choice *ret, bool *ret_found, struct plat_err *err)
 {
-    for (uint32_t sector_bytes = 512; sector_bytes <= 4096; sector_bytes *= 2) {
+    *ret_found = false;
+    for (uint32_t sector_bytes = 512; sector_bytes <= 4096 && !*ret_found; sector_bytes *= 2) {
         struct boot_choice found = {.source = BOOT_BACKUP};
         struct fat32_boot boot;
-        if (dev_read(dev, (uint64_t)BACKUP_SECTOR * sector_bytes, found.buf, sizeof found.buf, NULL) != 0)
-            return false;
-        if (fat32_boot_view(found.buf, sizeof found.buf, &boot) &&
-            fat32_boot_bytes_per_sector(boot) == sector_bytes &&
-            (type_text_is_fat32(boot) || fat32_boot_signature(boot) == BOOT_55AA) &&
-            fat32_geometry_from_boot(boot, dev->size_bytes, &found.geo, NULL) == 0 &&
-            fat_begins(dev, &found.geo)) {
+        bool there;
+        int rc = read_if_there(dev, (uint64_t)BACKUP_SECTOR * sector_bytes, found.buf, sizeof found.buf,
+                               &there, err);
+        if (rc != 0)
+            return rc;
+        if (!there || !fat32_boot_view(found.buf, sizeof found.buf, &boot) ||
+            fat32_boot_bytes_per_sector(boot) != sector_bytes ||
+            (!type_text_is_fat32(boot) && fat32_boot_signature(boot) != BOOT_55AA) ||
+            fat32_geometry_from_boot(boot, dev->size_bytes, &found.geo, NULL) != 0)
+            continue;
+        rc = fat_begins(dev, &found.geo, ret_found, err);
+        if (rc != 0)
+            return rc;
+        if (*ret_found)
             *ret = found;
-            return true;
-        }
     }
-    return false;
+    return 0;
 }
 
 /* The first boot sector as it would be without its 16-bit sizes: do they alone spoil it? */
-static bool boot_guess(struct plat_dev *dev, const struct boot_choice *first, struct boot_choice *ret)
+static int boot_guess(struct plat_dev *dev, const struct boot_choice *first, struct boot_choice *ret,
+                      bool *ret_found, struct plat_err *err)
 {
     struct boot_choice guess = *first;
     struct fat32_boot_mut edit;
+    *ret_found = false;
     guess.source = BOOT_GUESS;
     if (!fat32_boot_edit(guess.buf, sizeof guess.buf, &edit) ||
         fat32_boot_root_entries(fat32_boot_of(edit)) != 0)
-        return false;
+        return 0;
     fat32_boot_set_total_sectors_16(edit, 0);
     fat32_boot_set_sectors_per_fat_16(edit, 0);
-    if (fat32_geometry_from_boot(fat32_boot_of(edit), dev->size_bytes, &guess.geo, NULL) != 0 ||
-        !fat_begins(dev, &guess.geo))
-        return false;
-    *ret = guess;
-    return true;
+    if (fat32_geometry_from_boot(fat32_boot_of(edit), dev->size_bytes, &guess.geo, NULL) != 0)
+        return 0;
+    int rc = fat_begins(dev, &guess.geo, ret_found, err);
+    if (rc == 0 && *ret_found)
+        *ret = guess;
+    return rc;
 }
 
 int fat32_choose_boot(struct plat_dev *dev, struct boot_choice *ret, struct plat_err *err)
@@ -91,14 +110,19 @@ int fat32_choose_boot(struct plat_dev *dev, struct boot_choice *ret, struct plat
     if (fat32_boot_view(first.buf, sizeof first.buf, &boot) &&
         fat32_geometry_from_boot(boot, dev->size_bytes, &first.geo, &first.why) == 0)
         first.source = BOOT_FIRST;
-    if (first.source == BOOT_FIRST && fat_begins(dev, &first.geo)) {
+    bool found = false;
+    if (first.source == BOOT_FIRST && (rc = fat_begins(dev, &first.geo, &found, err)) != 0)
+        return rc;
+    if (found) {
         *ret = first;
         return 0;
     }
     /* Sizes can be wrong and still look right; then there is no FAT where they put it, and the copy decides.
      */
     struct boot_choice other;
-    if (backup_find(dev, &other) && memcmp(other.buf, first.buf, sizeof other.buf) != 0) {
+    if ((rc = backup_find(dev, &other, &found, err)) != 0)
+        return rc;
+    if (found && memcmp(other.buf, first.buf, sizeof other.buf) != 0) {
         other.why = first.why;
         if (first.source == BOOT_FIRST)
             (void)err_at(
@@ -107,11 +131,9 @@ int fat32_choose_boot(struct plat_dev *dev, struct boot_choice *ret, struct plat
         *ret = other;
         return 0;
     }
-    if (first.source == BOOT_NONE && boot_guess(dev, &first, &other)) {
-        *ret = other;
-        return 0;
-    }
-    *ret = first;
+    if (first.source == BOOT_NONE && (rc = boot_guess(dev, &first, &other, &found, err)) != 0)
+        return rc;
+    *ret = first.source == BOOT_NONE && found ? other : first;
     return 0;
 }
 
@@ -166,12 +188,16 @@ static bool is_relative(struct fat32_boot boot, char *refusal, size_t refusal_by
 }
 
 /* Is there an FSInfo sector where a formatter puts it? */
-static bool fsinfo_remains(struct plat_dev *dev)
+static int fsinfo_remains(struct plat_dev *dev, bool *ret, struct plat_err *err)
 {
     uint8_t buf[FAT32_FSINFO_BYTES];
     struct fat32_fsinfo fsinfo;
-    return dev_read(dev, FAT32_BOOT_BYTES, buf, sizeof buf, NULL) == 0 &&
-           fat32_fsinfo_view(buf, sizeof buf, &fsinfo) && fat32_fsinfo_lead_signature(fsinfo) == FSINFO_LEAD;
+    bool there;
+    int rc = read_if_there(dev, FAT32_BOOT_BYTES, buf, sizeof buf, &there, err);
+    if (rc == 0)
+        *ret = there && fat32_fsinfo_view(buf, sizeof buf, &fsinfo) &&
+               fat32_fsinfo_lead_signature(fsinfo) == FSINFO_LEAD;
+    return rc;
 }
 
 /* FAT may have sectors of 1024 and 2048 bytes; no disk has: those tell nothing of the disk below. */
@@ -206,7 +232,9 @@ int fat32_probe(struct plat_dev *dev, const struct fs_open_options *options, str
     if (choice.source == BOOT_FIRST) {
         result.sector_bytes = disk_sector_bytes(choice.geo.sector_bytes);
         bool sign = has_text || has_55aa || media == MEDIA_REMOVABLE || media >= MEDIA_FIXED;
-        result.score = sign || fat_begins(dev, &choice.geo) ? FS_PROBE_YES : FS_PROBE_MAYBE;
+        if (!sign && (rc = fat_begins(dev, &choice.geo, &sign, err)) != 0)
+            return rc;
+        result.score = sign ? FS_PROBE_YES : FS_PROBE_MAYBE;
     } else if (is_relative(boot, result.refusal, sizeof result.refusal) ||
                is_older_fat(boot, result.refusal, sizeof result.refusal)) {
         /* Before the backup: it may be left from what was here before. */
@@ -215,8 +243,11 @@ int fat32_probe(struct plat_dev *dev, const struct fs_open_options *options, str
     } else if (choice.source != BOOT_NONE) {
         result.sector_bytes = disk_sector_bytes(choice.geo.sector_bytes);
         result.score = FS_PROBE_DAMAGED;
-    } else if (has_text || fsinfo_remains(dev)) {
-        result.score = FS_PROBE_DAMAGED;
+    } else {
+        bool remains = has_text;
+        if (!remains && (rc = fsinfo_remains(dev, &remains, err)) != 0)
+            return rc;
+        result.score = remains ? FS_PROBE_DAMAGED : FS_PROBE_NO;
     }
     *ret = result;
     return 0;

@@ -87,6 +87,12 @@ void strbuf_free(struct strbuf *sb)
     *sb = (struct strbuf){0};
 }
 
+void strbuf_free_into(struct strbuf *sb, struct strbuf *to)
+{
+    to->failed = to->failed || sb->failed;
+    strbuf_free(sb);
+}
+
 /* Length of the well-formed UTF-8 sequence at s (0: malformed); no overlong forms, no surrogates. */
 static size_t utf8_sequence(const unsigned char *s, size_t n)
 {

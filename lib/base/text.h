@@ -25,6 +25,9 @@ void strbuf_printf(struct strbuf *sb, const char *fmt, ...) __attribute__((forma
 void strbuf_truncate(struct strbuf *sb, size_t len);
 const char *strbuf_str(const struct strbuf *sb); /* "" when empty */
 void strbuf_free(struct strbuf *sb);
+/* Frees sb, whose text went into `to`; if an append to it had failed, `to` counts as failed, too. So text that
+ * is made of pieces needs one check at its end as well. */
+void strbuf_free_into(struct strbuf *sb, struct strbuf *to);
 /* JSON string literal with quotes; bytes that are not UTF-8 become U+FFFD. */
 void strbuf_json(struct strbuf *sb, const char *s, size_t n);
 /* Text safe for a terminal: control characters and bytes that are not UTF-8 as \xNN. */

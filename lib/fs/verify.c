@@ -15,6 +15,7 @@ struct layer_verify {
     const struct finding_sink *outer;
     struct finding_sink counted; /* counts, then hands on to outer */
     struct verify_totals totals;
+    struct plat_err failed; /* why a check stopped the walk: the walk knows only that it was stopped */
     struct plat_err *err;
 };
 
@@ -40,7 +41,7 @@ static int check_instance(void *ctx, const struct inst *inst)
     struct layer_verify *verify = ctx;
     verify->totals.structures++;
     /* A copy is compared with its original, so a fault that both have is reported once. */
-    return inst->is_mirror ? 0 : inst_check(inst, &verify->counted, verify->err);
+    return inst->is_mirror ? 0 : inst_check(inst, &verify->counted, &verify->failed);
 }
 
 /* Damage that ended a step early is a finding; the steps behind it still run. */
@@ -55,6 +56,8 @@ static int step_result(struct layer_verify *verify, int rc, const struct plat_er
         return finding_report(&verify->counted, SEVERITY_ERROR, id, why->path,
                               why->has_offset ? &why->offset : NULL, NULL, "%s", why->text);
     default:
+        if (verify->failed.class == rc)
+            why = &verify->failed;
         if (rc != 0 && why->class != 0 && verify->err != NULL)
             *verify->err = *why;
         return rc;

@@ -1,6 +1,7 @@
 /* Copying from descriptors, and finding data between holes. */
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/io/private.h"
@@ -21,23 +22,61 @@ static int changed(struct plat_err *err)
     return err_set(err, PLAT_EIO, "the file changed while it was read: it became shorter");
 }
 
-/* In the kernel, where both sides allow it; *done says how far it came. */
+static uint64_t least_of(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Bytes of the hole at `at`; 0 where there is data, or nothing to tell. */
+static uint64_t hole_at(int fd, off_t at, uint64_t left)
+{
+    struct stat st;
+    off_t data = lseek(fd, at, SEEK_DATA);
+    if (data >= at)
+        return least_of((uint64_t)(data - at), left);
+    bool to_the_end =
+        errno == ENXIO && fstat(fd, &st) == 0 && st.st_size >= at && (uint64_t)(st.st_size - at) >= left;
+    return to_the_end ? left : 0;
+}
+
+static uint64_t data_at(int fd, off_t at, uint64_t left)
+{
+    off_t hole = lseek(fd, at, SEEK_HOLE);
+    return hole > at ? least_of((uint64_t)(hole - at), left) : left;
+}
+
+/* In the kernel, where both sides allow it; *done says how far it came. The kernel would fill holes with
+ * zeros: they are left out, and stay holes. */
 static int copy_in_kernel(int out, uint64_t offset, int fd, uint64_t n, uint64_t *done, struct plat_err *err)
 {
-    off_t to = (off_t)offset;
+    off_t from = lseek(fd, 0, SEEK_CUR);
+    uint64_t part = 0; /* of the data at hand */
     while (*done < n) {
-        uint64_t left = n - *done;
-        size_t part = left > ((uint64_t)1 << 30) ? (size_t)1 << 30 : (size_t)left;
-        ssize_t got = copy_file_range(fd, NULL, out, &to, part, 0);
+        if (part == 0) {
+            part = n - *done;
+            if (from >= 0) {
+                off_t at = from + (off_t)*done;
+                uint64_t hole = hole_at(fd, at, part);
+                *done += hole;
+                part = data_at(fd, at + (off_t)hole, part - hole);
+                if (lseek(fd, at + (off_t)hole, SEEK_SET) < 0)
+                    return err_sys(err, errno, "cannot seek");
+                continue;
+            }
+        }
+        off_t to = (off_t)(offset + *done);
+        ssize_t got = copy_file_range(fd, NULL, out, &to, (size_t)least_of(part, (uint64_t)1 << 30), 0);
         if (got < 0 && errno == EINTR)
             continue;
-        if (got < 0 && (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EBADF))
+        if (got < 0 &&
+            (errno == EXDEV || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EBADF))
             return 0; /* the plain way will tell, or do */
         if (got < 0)
             return err_sys(err, errno, "cannot copy");
         if (got == 0)
             return 0;
         *done += (uint64_t)got;
+        part -= (uint64_t)got;
     }
     return 0;
 }

@@ -92,23 +92,38 @@ static void rule_text(const struct eval *ctx, const struct rule *rule, struct st
     }
 }
 
+/* The device or memory failed: that is nobody's fault in the image, and must not pass for an answer. Hands the
+ * error on. */
+static bool is_fatal(const struct plat_err *why, struct plat_err *err)
+{
+    if (why->class != PLAT_EIO && why->class != PLAT_ENOMEM)
+        return false;
+    if (err != NULL)
+        *err = *why;
+    return true;
+}
+
 static int check_rule(const struct eval *ctx, const struct rule *rule, const struct field *field,
-                      const struct finding_sink *sink)
+                      const struct finding_sink *sink, struct plat_err *err)
 {
     struct plat_err why = {0};
     bool holds = true;
     if (rule->when != NULL) {
         bool applies;
-        if (eval_bool(ctx, rule->when, &applies, &why) != 0)
+        if (eval_bool(ctx, rule->when, &applies, &why) != 0 && is_fatal(&why, err))
+            return why.class;
+        if (why.class != 0)
             applies = why.class == PLAT_ELIMIT; /* what it asks for cannot be read: reported where it lies */
         if (!applies)
             return 0;
     }
-    why.text[0] = '\0';
+    why = (struct plat_err){0};
     if (eval_bool(ctx, rule->must, &holds, &why) != 0)
         holds = false;
     if (holds)
         return 0;
+    if (is_fatal(&why, err))
+        return why.class;
     struct strbuf text = {0};
     rule_text(ctx, rule, &text);
     if (why.text[0] != '\0')
@@ -228,7 +243,8 @@ static int check_bits(const struct inst *inst, const struct value *v, const stru
     return 0;
 }
 
-static int check_derive(const struct eval *ctx, const struct value *v, const struct finding_sink *sink)
+static int check_derive(const struct eval *ctx, const struct value *v, const struct finding_sink *sink,
+                        struct plat_err *err)
 {
     struct plat_err why = {0};
     struct ev ev;
@@ -241,13 +257,15 @@ static int check_derive(const struct eval *ctx, const struct value *v, const str
                           .text = "stored value is not what the structure yields"};
     bool same = false;
     if (eval_any(ctx, v->field->derive, &ev, &why) != 0) {
+        if (is_fatal(&why, err))
+            return why.class;
         strbuf_printf(&expected, "%s, which cannot be computed: %s", v->field->derive_text, why.text);
     } else if (v->is_number) {
         expr_num n = 0;
         bool is_num = ev.kind == EV_NUM;
         if (is_num)
             n = ev.num;
-        else if (eval_num(ctx, v->field->derive, &n, NULL) == 0)
+        else if (eval_num(ctx, v->field->derive, &n, &why) == 0)
             is_num = true;
         expr_num stored = v->field->repr == REPR_SINT ? (expr_num)(int64_t)v->number : (expr_num)v->number;
         same = is_num && n == stored;
@@ -266,7 +284,7 @@ static int check_derive(const struct eval *ctx, const struct value *v, const str
             ev_text(&bytes, &expected);
     }
     fault.expected = strbuf_str(&expected);
-    int rc = same ? 0 : report(&fault, sink);
+    int rc = same ? 0 : is_fatal(&why, err) ? why.class : report(&fault, sink);
     strbuf_free(&expected);
     return rc;
 }
@@ -304,9 +322,9 @@ static int check_element(const struct inst *inst, const struct field *field, uin
         (rc = check_bits(inst, &v, sink, err)) != 0)
         return rc;
     for (size_t i = 0; i < field->n_valid; i++)
-        if ((rc = check_rule(&ctx, &field->valid[i], field, sink)) != 0)
+        if ((rc = check_rule(&ctx, &field->valid[i], field, sink, err)) != 0)
             return rc;
-    return field->derive != NULL ? check_derive(&ctx, &v, sink) : 0;
+    return field->derive != NULL ? check_derive(&ctx, &v, sink, err) : 0;
 }
 
 /* True when nothing about the field can be wrong, whatever its bytes: most fields of most formats. */
@@ -325,8 +343,11 @@ static int check_field(const struct inst *inst, const struct field *field, const
     if (is_unconstrained(field))
         return 0;
     if (field->when != NULL) {
+        struct plat_err why = {0};
         bool applies;
-        if (eval_bool(&ctx, field->when, &applies, NULL) != 0 || !applies)
+        if (eval_bool(&ctx, field->when, &applies, &why) != 0)
+            return is_fatal(&why, err) ? why.class : 0;
+        if (!applies)
             return 0;
     }
     if (field->is_array && (rc = inst_count(inst, field, &count, err)) != 0)
@@ -370,7 +391,7 @@ int inst_check(const struct inst *inst, const struct finding_sink *sink, struct 
     }
     struct eval ctx = {.image = inst->image, .inst = &shaped};
     for (size_t i = 0; i < shaped.type->n_rules; i++) {
-        int rc = check_rule(&ctx, &shaped.type->rules[i], NULL, sink);
+        int rc = check_rule(&ctx, &shaped.type->rules[i], NULL, sink, err);
         if (rc != 0)
             return rc;
     }
@@ -379,21 +400,25 @@ int inst_check(const struct inst *inst, const struct finding_sink *sink, struct 
 
 /* ---- the layout's own rules ---- */
 
-static int check_each(struct image *image, const struct rule *rule, const struct finding_sink *sink)
+static int check_each(struct image *image, const struct rule *rule, const struct finding_sink *sink,
+                      struct plat_err *err)
 {
     const struct map_entry *entry = layout_map(image->layout, rule->each);
+    struct plat_err why = {0};
     struct map_place place;
-    if (image_map_place(image, entry, &place, NULL) != 0 || !place.present)
-        return 0; /* the walk reports it */
+    if (image_map_place(image, entry, &place, &why) != 0)
+        return is_fatal(&why, err) ? why.class : 0; /* the walk reports it */
+    if (!place.present)
+        return 0;
     for (uint64_t i = 0; i < place.count; i++) {
         struct inst inst;
         char path[CHECK_PATH_BYTES];
-        if (image_map_inst(image, entry, i, &inst, NULL) != 0)
-            return 0; /* so are elements that cannot be read */
+        if (image_map_inst(image, entry, i, &inst, &why) != 0)
+            return is_fatal(&why, err) ? why.class : 0; /* so are elements that cannot be read */
         (void)snprintf(path, sizeof path, "%s[%llu]", entry->name, (unsigned long long)i);
         inst.path = path;
         struct eval ctx = {.image = image, .inst = &inst, .index = i};
-        int rc = check_rule(&ctx, rule, NULL, sink);
+        int rc = check_rule(&ctx, rule, NULL, sink, err);
         if (rc != 0)
             return rc;
     }
@@ -413,17 +438,20 @@ static const struct map_entry *rule_subject(const struct expr *e)
     return NULL;
 }
 
-static int check_global(struct image *image, const struct rule *rule, const struct finding_sink *sink)
+static int check_global(struct image *image, const struct rule *rule, const struct finding_sink *sink,
+                        struct plat_err *err)
 {
     const struct map_entry *subject = rule_subject(rule->must);
     struct map_place place = {0};
     struct eval ctx = {.image = image};
     struct plat_err why = {0};
     bool holds = false, applies = true;
-    if (rule->when != NULL && eval_bool(&ctx, rule->when, &applies, NULL) != 0)
-        return 0;
+    if (rule->when != NULL && eval_bool(&ctx, rule->when, &applies, &why) != 0)
+        return is_fatal(&why, err) ? why.class : 0;
     if (!applies || (eval_bool(&ctx, rule->must, &holds, &why) == 0 && holds))
         return 0;
+    if (is_fatal(&why, err))
+        return why.class;
     struct strbuf text = {0};
     rule_text(&ctx, rule, &text);
     if (why.text[0] != '\0')
@@ -453,7 +481,7 @@ int image_check_rules(struct image *image, const struct finding_sink *sink, stru
     }
     for (size_t i = 0; i < layout->n_rules; i++) {
         const struct rule *rule = &layout->rules[i];
-        int rc = rule->each != NULL ? check_each(image, rule, sink) : check_global(image, rule, sink);
+        int rc = rule->each != NULL ? check_each(image, rule, sink, err) : check_global(image, rule, sink, err);
         if (rc != 0)
             return rc;
     }

@@ -285,7 +285,8 @@ static int ev_compare(const struct eval *ctx, const struct expr *e, const struct
     }
     if (a->kind == EV_TEXT || b->kind == EV_TEXT) {
         struct strbuf left = {0}, right = {0};
-        bool both = ev_as_text(a, &left) && ev_as_text(b, &right) && !left.failed && !right.failed;
+        bool both = ev_as_text(a, &left) && ev_as_text(b, &right);
+        bool failed = left.failed || right.failed;
         bool fold = (a->kind == EV_FIELD && (a->field->repr == REPR_GUID || a->field->repr == REPR_UUID)) ||
                     (b->kind == EV_FIELD && (b->field->repr == REPR_GUID || b->field->repr == REPR_UUID));
         bool same = both && left.len == right.len &&
@@ -293,6 +294,8 @@ static int ev_compare(const struct eval *ctx, const struct expr *e, const struct
                           : memcmp(strbuf_str(&left), strbuf_str(&right), left.len) == 0);
         strbuf_free(&left);
         strbuf_free(&right);
+        if (failed)
+            return err_nomem(err, "comparing text");
         if (both) {
             *ret = same;
             return 0;

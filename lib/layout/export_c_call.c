@@ -90,9 +90,9 @@ static struct c_value call_on_bytes(struct c_gen *g, struct c_scope *s, const st
     if (bytes.kind == C_NONE)
         return bytes;
     if (strcmp(e->text, "len") == 0)
-        return bytes.has_size ? c_literal(g, bytes.size_bytes, false)
-                              : c_integer(c_text(g, "(uint64_t)%s.n", bytes.code), C_PREC_UNARY, 64, 0,
-                                          bytes.size_bytes);
+        return bytes.has_size && !c_may_fail(bytes.code) ? c_literal(g, bytes.size_bytes, false)
+                                                         : c_integer(c_text(g, "(uint64_t)%s.n", bytes.code),
+                                                                     C_PREC_UNARY, 64, 0, bytes.size_bytes);
     if (strcmp(e->text, "all_zero") == 0)
         return c_truth_call(g, c_call(g, C_HELPER_ALL_ZERO, "all_zero", bytes.code));
     if (strncmp(e->text, "uint_", 5) == 0)

@@ -44,7 +44,8 @@ struct c_value {
     bool literal;
     bool is_64; /* WHOLE: its C type has 64 bits */
     expr_num lo, hi;
-    const char *negated; /* TRUTH */
+    uint64_t always, maybe; /* WHOLE: bits that are always, and may be, set */
+    const char *negated;    /* TRUTH */
     enum c_prec negated_prec;
     /* BYTES */
     bool in_view; /* they lie in the structure */

@@ -29,6 +29,15 @@ static const char *in_parens(struct c_gen *g, const char *code, enum c_prec has,
 
 /* ---- making values ---- */
 
+/* The bits up to the highest one of n. */
+static uint64_t bits_below(expr_num n)
+{
+    uint64_t mask = n <= 0 ? 0 : n >= num_max ? UINT64_MAX : (uint64_t)n;
+    for (unsigned shift = 1; shift < 64; shift *= 2)
+        mask |= mask >> shift;
+    return mask;
+}
+
 struct c_value c_integer(const char *code, enum c_prec prec, unsigned bits, expr_num lo, expr_num hi)
 {
     return (struct c_value){.kind = C_NUM,
@@ -41,7 +50,8 @@ struct c_value c_integer(const char *code, enum c_prec prec, unsigned bits, expr
                                                  : lo,
                             .hi = hi > num_max   ? num_max
                                   : hi < num_min ? num_min
-                                                 : hi};
+                                                 : hi,
+                            .maybe = bits_below(hi)};
 }
 
 static struct c_value wide(const char *code, expr_num lo, expr_num hi)
@@ -60,6 +70,7 @@ struct c_value c_literal(struct c_gen *g, expr_num n, bool hex)
         code = n == num_min ? "(-INT64_MAX - 1)" : c_text(g, "-%s", code);
     struct c_value v = c_integer(code, n < 0 ? C_PREC_UNARY : C_PREC_POST, n > UINT32_MAX ? 64 : 32, n, n);
     v.literal = true;
+    v.always = v.maybe = n < 0 ? 0 : (uint64_t)n;
     return v;
 }
 
@@ -99,6 +110,9 @@ const char *c_u64(struct c_gen *g, struct c_value v, enum c_prec prec)
 {
     if (v.form == C_WHOLE && v.is_64)
         return in_parens(g, v.code, v.prec, prec);
+    if (v.form == C_TRUTH)
+        return in_parens(g, c_text(g, "(uint64_t)(%s ? 1 : 0)", in_parens(g, v.code, v.prec, C_PREC_BIT)),
+                         C_PREC_UNARY, prec);
     return in_parens(g, c_text(g, "(uint64_t)%s", in_parens(g, v.code, v.prec, C_PREC_UNARY)), C_PREC_UNARY,
                      prec);
 }
@@ -160,12 +174,14 @@ struct c_value c_condition(struct c_gen *g, struct c_value v)
 static int known_answer(enum expr_op op, const struct c_value *a, const struct c_value *b)
 {
     bool apart = a->hi < b->lo || a->lo > b->hi;
-    bool same = a->lo == a->hi && b->lo == b->hi && a->lo == b->lo;
+    bool same = (a->lo == a->hi && b->lo == b->hi && a->lo == b->lo) || strcmp(a->code, b->code) == 0;
+    bool whole = a->form == C_WHOLE && b->form == C_WHOLE;
+    apart = apart || (whole && ((a->always & ~b->maybe) != 0 || (b->always & ~a->maybe) != 0));
     switch (op) {
     case EXPR_LT:
-        return a->hi < b->lo ? 1 : a->lo >= b->hi ? 0 : -1;
+        return a->hi < b->lo ? 1 : same || a->lo >= b->hi ? 0 : -1;
     case EXPR_LE:
-        return a->hi <= b->lo ? 1 : a->lo > b->hi ? 0 : -1;
+        return same || a->hi <= b->lo ? 1 : a->lo > b->hi ? 0 : -1;
     case EXPR_EQ:
         return apart ? 0 : same ? 1 : -1;
     default:
@@ -359,7 +375,16 @@ static struct c_value bitwise(struct c_gen *g, enum expr_op op, struct c_value a
     else
         code = c_text(g, "%s %s %s", c_u64(g, a, C_PREC_UNARY), sign, mixable(g, b, C_PREC_UNARY));
     bool is_64 = !(a.literal || b.literal) || a.is_64 || b.is_64;
-    return c_integer(code, C_PREC_BIT, is_64 ? 64 : 32, 0, hi);
+    expr_num lo = op == EXPR_BITOR ? (a.lo > b.lo ? a.lo : b.lo) : 0;
+    struct c_value v = c_integer(code, C_PREC_BIT, is_64 ? 64 : 32, lo, hi);
+    if (op == EXPR_BITAND) {
+        v.always = a.always & b.always;
+        v.maybe &= a.maybe & b.maybe;
+    } else if (op == EXPR_BITOR) {
+        v.always = a.always | b.always;
+        v.maybe &= a.maybe | b.maybe;
+    }
+    return v;
 }
 
 struct c_value c_unary(struct c_gen *g, enum expr_op op, struct c_value a)

@@ -92,8 +92,9 @@ static void put_test(struct check *c, const struct c_value *when, struct c_value
     }
     if (when != NULL && !when->literal) {
         const char *not_bad = strstr(when->code, "&bad") != NULL ? " && !bad" : "";
-        failure = c_text(g, "%s%s && %s", grouped(g, when->code, when->prec, C_PREC_AND), not_bad,
-                         grouped(g, failure, prec, C_PREC_AND));
+        const char *applies = c_text(g, "%s%s", grouped(g, when->code, when->prec, C_PREC_AND), not_bad);
+        failure =
+            good.literal ? applies : c_text(g, "%s && %s", applies, grouped(g, failure, prec, C_PREC_AND));
         prec = C_PREC_AND;
     }
     if (strstr(all, "&beyond") != NULL)
@@ -338,8 +339,9 @@ static void put_element(struct check *c, const struct field *f)
         put_derive(c, f);
 }
 
-/* What follows applies only where the field's "when" holds; false: the engine must judge. */
-static bool begin_when(struct check *c, const struct field *f)
+/* What follows applies only where the field's "when" holds. False: nothing follows, it never holds or the
+ * engine must judge. *ret_block: a block was opened. */
+static bool begin_when(struct check *c, const struct field *f, bool *ret_block)
 {
     struct c_gen *g = c->g;
     struct c_scope before = c->scope;
@@ -350,6 +352,9 @@ static bool begin_when(struct check *c, const struct field *f)
         leave(c, f, NULL, c_text(g, "%s, when %s", f->name, source(c, f->when)));
         return false;
     }
+    *ret_block = !when.literal;
+    if (when.literal)
+        return when.lo == 1;
     comment(c, c_text(g, "%s: when %s", f->name, source(c, f->when)));
     clear_flags(c, when.code);
     const char *text = when.code;
@@ -372,7 +377,8 @@ static void put_field(struct check *c, const struct field *f)
         leave(c, f, NULL, f->name);
         return;
     }
-    if (f->when != NULL && !begin_when(c, f))
+    bool block = false;
+    if (f->when != NULL && !begin_when(c, f, &block))
         return;
     bool loop = f->is_array && f->repr != REPR_TYPE;
     if (loop) {
@@ -387,7 +393,7 @@ static void put_field(struct check *c, const struct field *f)
         put_element(c, f);
     bool empty = c->code.len == inner;
     c->scope.index = NULL;
-    for (int open = (f->when != NULL) + loop; open > 0; open--) {
+    for (int open = block + loop; open > 0; open--) {
         c->indent -= INDENT;
         put(c, "", "}", "");
     }

@@ -155,7 +155,8 @@ struct walk_sink {
     int (*extent)(void *ctx, const struct extent *extent); /* NULL: ignored */
     struct finding_sink findings; /* damage met on the way; fn may be NULL */
 };
-/* Produces the static map. A map entry that cannot be read is a finding, not a failure. */
+/* Produces the static map. A map entry that is not all there, or has no place, is a finding and not a failure;
+ * PLAT_EIO and PLAT_ENOMEM fail. */
 int image_walk_map(struct image *image, const struct walk_sink *sink, struct plat_err *err);
 
 #endif

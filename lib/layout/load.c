@@ -27,7 +27,7 @@ static int load_say(struct loader *ld, struct rule *rule)
             return load_fail(ld, "'{' in \"say\" is not closed");
         struct plat_err inner;
         if (expr_parse(&ld->layout->arena, s + 1, (size_t)(close - s) - 1, &exprs[i], &inner) != 0)
-            return load_fail(ld, "%s", inner.text);
+            return inner.class == PLAT_ENOMEM ? load_nomem(ld) : load_fail(ld, "%s", inner.text);
         i++;
         s = close;
     }

@@ -50,7 +50,7 @@ static int parse_run_type(struct loader *ld, const char *text, struct field *ret
         struct plat_err inner;
         const struct expr *length;
         if (expr_parse(&ld->layout->arena, text + prefix, n - prefix - 1, &length, &inner) != 0)
-            return load_fail(ld, "%s", inner.text);
+            return inner.class == PLAT_ENOMEM ? load_nomem(ld) : load_fail(ld, "%s", inner.text);
         ret->repr = kinds[i].repr;
         ret->width_bytes = kinds[i].width;
         if (length->op != EXPR_NUM)

@@ -180,7 +180,7 @@ int load_expr_text(struct loader *ld, json_t *value, const struct expr **ret, co
     struct plat_err inner;
     int rc = expr_parse(&ld->layout->arena, text, strlen(text), ret, &inner);
     if (rc != 0)
-        return load_fail(ld, "%s", inner.text);
+        return inner.class == PLAT_ENOMEM ? load_nomem(ld) : load_fail(ld, "%s", inner.text);
     if (ret_text != NULL && (*ret_text = arena_strdup(&ld->layout->arena, text)) == NULL)
         return load_nomem(ld);
     return 0;

@@ -92,17 +92,23 @@ int mirror_check(struct image *image, const struct map_entry *entry, const struc
                  struct plat_err *err)
 {
     struct comparison c = {.image = image, .copy = entry, .sink = sink};
-    struct plat_err why;
+    struct plat_err why = {0};
     int rc = image_map_place(image, entry, &c.place, &why);
     if (rc == 0)
         rc = image_map_place(image, entry->mirror, &c.original, &why);
+    if (rc == PLAT_EIO || rc == PLAT_ENOMEM) {
+        if (err != NULL)
+            *err = why;
+        return rc;
+    }
     if (rc != 0 || !c.place.present || !c.original.present)
         return 0; /* the walk reports what has no place */
     struct inst inst;
     uint64_t bytes = c.place.count * c.place.stride;
     if (!c.place.is_array && bytes == 0) {
-        if (image_map_inst(image, entry->mirror, 0, &inst, NULL) != 0)
-            return 0;
+        rc = image_map_inst(image, entry->mirror, 0, &inst, err);
+        if (rc != 0)
+            return rc == PLAT_EIO || rc == PLAT_ENOMEM ? rc : 0;
         bytes = inst.size_bytes;
     }
     uint64_t size = image->dev->size_bytes;

@@ -185,7 +185,7 @@ void value_text(const struct value *v, struct strbuf *ret)
         strbuf_putc(ret, '\'');
         strbuf_visible(ret, strbuf_str(&text), text.len);
         strbuf_putc(ret, '\'');
-        strbuf_free(&text);
+        strbuf_free_into(&text, ret);
         return;
     }
     case REPR_GUID:
@@ -252,7 +252,7 @@ void value_json(const struct value *v, struct strbuf *ret)
     case REPR_UTF16:
         utf16_to_text(v->bytes, v->n / 2, v->field->big_endian, v->field->pad == PAD_NUL, &text);
         strbuf_json(ret, strbuf_str(&text), text.len);
-        strbuf_free(&text);
+        strbuf_free_into(&text, ret);
         return;
     case REPR_GUID:
     case REPR_UUID: {

@@ -9,8 +9,14 @@ static bool wanted(const struct walk_sink *sink, const char *path)
     return sink->wants == NULL || sink->wants(sink->ctx, path);
 }
 
-static int damage(const struct walk_sink *sink, const char *path, const struct plat_err *why, uint64_t offset)
+/* What cannot be read of the image is a finding, unless the device or memory is at fault. */
+static int damage(const struct walk_sink *sink, const char *path, const struct plat_err *why, uint64_t offset,
+                  struct plat_err *err)
 {
+    if (why->class == PLAT_EIO || why->class == PLAT_ENOMEM) {
+        *err = *why;
+        return why->class;
+    }
     return finding_report(&sink->findings, SEVERITY_ERROR, "unreadable", path, why->has_offset ? &why->offset : &offset,
                           NULL, "%s", why->text);
 }
@@ -24,7 +30,7 @@ static int walk_extent(const struct walk_sink *sink, const struct map_entry *ent
 }
 
 static int walk_array(struct image *image, const struct map_entry *entry, const struct map_place *place,
-                      const struct walk_sink *sink)
+                      const struct walk_sink *sink, struct plat_err *err)
 {
     struct plat_err why = {0};
     int rc = 0;
@@ -41,14 +47,16 @@ static int walk_array(struct image *image, const struct map_entry *entry, const 
         if (!wanted(sink, path))
             continue;
         if (image_map_inst(image, entry, i, &inst, &why) != 0)
-            return damage(sink, path, &why, place->offset + i * place->stride); /* nor will those behind it be readable */
+            /* nor will those behind it be readable */
+            return damage(sink, path, &why, place->offset + i * place->stride, err);
         inst.path = path;
         rc = sink->instance(sink->ctx, &inst);
     }
     return rc;
 }
 
-static int walk_entry(struct image *image, const struct map_entry *entry, const struct walk_sink *sink)
+static int walk_entry(struct image *image, const struct map_entry *entry, const struct walk_sink *sink,
+                      struct plat_err *err)
 {
     struct plat_err why = {0};
     struct map_place place;
@@ -56,7 +64,7 @@ static int walk_entry(struct image *image, const struct map_entry *entry, const 
     if (!wanted(sink, entry->name))
         return 0;
     if (image_map_place(image, entry, &place, &why) != 0)
-        return damage(sink, entry->name, &why, 0);
+        return damage(sink, entry->name, &why, 0, err);
     if (!place.present)
         return 0;
     if (entry->is_extent) {
@@ -77,10 +85,10 @@ static int walk_entry(struct image *image, const struct map_entry *entry, const 
                 return rc;
             place.count = (image->dev->size_bytes - place.offset) / place.stride;
         }
-        return walk_array(image, entry, &place, sink);
+        return walk_array(image, entry, &place, sink, err);
     }
     if (image_map_inst(image, entry, 0, &inst, &why) != 0)
-        return damage(sink, entry->name, &why, place.offset);
+        return damage(sink, entry->name, &why, place.offset, err);
     int rc = walk_extent(sink, entry, (struct range){inst.offset, inst.size_bytes});
     return rc != 0 || sink->instance == NULL ? rc : sink->instance(sink->ctx, &inst);
 }
@@ -88,9 +96,15 @@ static int walk_entry(struct image *image, const struct map_entry *entry, const 
 int image_walk_map(struct image *image, const struct walk_sink *sink, struct plat_err *err)
 {
     for (size_t i = 0; i < image->layout->n_map; i++) {
-        int rc = walk_entry(image, &image->layout->map[i], sink);
-        if (rc != 0)
-            return rc == PLAT_ESTOP ? rc : err_set(err, rc, "walking '%s' stopped", image->layout->map[i].name);
+        struct plat_err why = {0};
+        int rc = walk_entry(image, &image->layout->map[i], sink, &why);
+        if (rc == 0)
+            continue;
+        if (why.class == rc && err != NULL)
+            *err = why;
+        else if (rc != PLAT_ESTOP)
+            (void)err_set(err, rc, "walking '%s' stopped", image->layout->map[i].name);
+        return rc;
     }
     return 0;
 }
