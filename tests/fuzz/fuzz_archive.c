@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (fd < 0)
         return 0;
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (write(fd, data, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0 && tree_open(&tree_options, &tree, &err) == 0) {
+    if (write(fd, data, n) == (ssize_t)n && lseek(fd, 0, SEEK_SET) == 0 &&
+        tree_open(&tree_options, &tree, &err) == 0) {
         if (tree_add_archive(tree, "/", path, &err) == 0 && tree_finish(tree, &err) == 0) {
             char digest[65];
             struct make_plan *plan;

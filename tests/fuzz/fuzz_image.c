@@ -1,6 +1,7 @@
-/* A sound disk (GPT, FAT32 with files and long names) with a few bytes changed: opened, walked, verified, every file
- * read. The input is a list of patches: 4 bytes of offset, 1 byte of length, the bytes; the offset's top bit aims
- * at the table's tail. Checksums are constant in a fuzz build (lib/hash), so that patches get past them. */
+/* A sound disk (GPT, FAT32 with files and long names) with a few bytes changed: opened, walked, verified,
+ * every file read. The input is a list of patches: 4 bytes of offset, 1 byte of length, the bytes; the
+ * offset's top bit aims at the table's tail. Checksums are constant in a fuzz build (lib/hash), so that
+ * patches get past them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,11 +26,13 @@ static void make_disk(void)
     struct plat_err err;
     struct tree *tree;
     struct tree_options tree_options = {.has_time = true, .time_s = 1700000000};
-    struct make_options options = {.label = "FUZZ", .seed = "fuzz", .sector_bytes = 512, .first_sector = START_SECTOR};
+    struct make_options options = {
+        .label = "FUZZ", .seed = "fuzz", .sector_bytes = 512, .first_sector = START_SECTOR};
     struct make_plan *plan;
     struct plat_dev *window;
     char name[64];
-    if (tree_open(&tree_options, &tree, &err) != 0 || dev_open_memory(DISK_BYTES, "fuzz.img", &disk, &err) != 0)
+    if (tree_open(&tree_options, &tree, &err) != 0 ||
+        dev_open_memory(DISK_BYTES, "fuzz.img", &disk, &err) != 0)
         die(&err);
     for (unsigned i = 0; i < 40; i++) {
         (void)snprintf(name, sizeof name, "EFI/dir%u/A long file name %u.text", i % 5, i);
@@ -38,12 +41,18 @@ static void make_disk(void)
     }
     const struct fs_driver *fat = fs_driver_find("fat32");
     const struct fs_driver *gpt = fs_driver_find("gpt");
-    struct table_partition part = {.number = 1, .first_sector = START_SECTOR, .sectors = SECTORS, .name = "esp", .guid = {1}};
-    struct table_spec spec = {.sector_bytes = 512, .disk_sectors = DISK_BYTES / 512, .disk_guid = {2}, .partitions = &part, .n_partitions = 1};
+    struct table_partition part = {
+        .number = 1, .first_sector = START_SECTOR, .sectors = SECTORS, .name = "esp", .guid = {1}};
+    struct table_spec spec = {.sector_bytes = 512,
+                              .disk_sectors = DISK_BYTES / 512,
+                              .disk_guid = {2},
+                              .partitions = &part,
+                              .n_partitions = 1};
     if (gpt->table->parse_type("esp", &part, &err) != 0 || gpt->table->write_head(&spec, disk, &err) != 0 ||
         tree_finish(tree, &err) != 0 || fat->maker->plan(tree, &options, &plan, &err) != 0 ||
         fat->maker->settle(plan, (uint64_t)SECTORS * 512, &err) != 0 ||
-        dev_open_window(disk, (struct range){START_SECTOR * 512, (uint64_t)SECTORS * 512}, &window, &err) != 0 ||
+        dev_open_window(disk, (struct range){START_SECTOR * 512, (uint64_t)SECTORS * 512}, &window, &err) !=
+            0 ||
         fat->maker->write(plan, window, NULL, &err) != 0 || gpt->table->write_tail(&spec, disk, &err) != 0)
         die(&err);
     dev_close(window);

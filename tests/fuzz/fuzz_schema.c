@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (dev_open_const(bytes, sizeof bytes, "fuzz.img", &dev, &err) == 0) {
         (void)layout_matches(layout, dev, NULL, 0);
         if (image_open(layout, dev, NULL, 0, &image, &err) == 0) {
-            struct walk_sink sink = {.ctx = &count, .instance = on_instance, .findings = {on_finding, &count}};
+            struct walk_sink sink = {
+                .ctx = &count, .instance = on_instance, .findings = {on_finding, &count}};
             (void)image_walk_map(image, &sink, &err);
             count = 0;
             (void)image_check_rules(image, &sink.findings, &err);

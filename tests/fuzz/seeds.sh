@@ -4,9 +4,35 @@ set -euo pipefail
 case $1 in
 fuzz_schema)
     cp schemas/gpt.json schemas/mbr.json schemas/fat32.json "$2"
-    for f in tests/bad/schema/*.json; do cp "$f" "$2"; done ;;
+    for f in tests/bad/schema/*.json tests/gen/*.json; do if [ -e "$f" ]; then cp "$f" "$2"; fi; done ;;
+fuzz_expr)
+    i=0
+    while IFS= read -r line; do printf '%s' "$line" > "$2/e$((i += 1))"; done <<'EXPRESSIONS'
+n > 0 && n <= 3
+crc32(bytes(self), zero: sum) == sum
+s < -1 ? pair[0] : pair[1] << 3
+align_up(n * unit_bytes, 16) + offset(self)
+magic == 'TOY1' || magic == "TOY2"
+all_zero(bytes_at(n, 16)) && len(bytes(self, 4, 4)) == 4
+one.n * 16 + 16
+min(count(many), log2(image.bytes)) ^ 0xFF & ~n | 1
+present(many) && many[1].pair[1] % 2 == 0
+sha256(bytes(self)) == bytes(self)
+uint_le(bytes(sum)) != uint_be(bytes(sum)) && is_pow2(n)
+18446744073709551615 + 0
+EXPRESSIONS
+    ;;
+fuzz_path)
+    printf 'esp.dir["/EFI/BOOT"][2].modified_time.hours\nesp.dir' > "$2/a"
+    printf 'gpt.entries[0x2].first_lba' > "$2/b"
+    printf '4KiB\n' > "$2/c"
+    printf 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b' > "$2/d"
+    printf 'a/**/[b-d]?*.txt\na/b/c/d/cx1.txt' > "$2/e"
+    printf 'x["quote \\" and \\\\ slash"]' > "$2/f" ;;
 fuzz_recipe)
-    for f in tests/bad/recipe/*.json examples/*/recipe.json; do cp "$f" "$2/$(echo "$f" | tr / _)"; done ;;
+    for f in tests/bad/recipe/*.json examples/*/recipe.json tests/cli/recipes/*.json; do
+        if [ -e "$f" ]; then cp "$f" "$2/$(echo "$f" | tr / _)"; fi
+    done ;;
 fuzz_image)
     # One patch each: offset (little endian), length - 1, bytes.
     printf '\x00\x02\x00\x00\x03AAAA' > "$2/gpt-header"
@@ -23,5 +49,8 @@ fuzz_archive)
     (cd "$tmp" && zip -qr - a) > "$2/t.zip" 2>/dev/null || rm -f "$2/t.zip"
     rm -rf "$tmp" ;;
 fuzz_console)
-    printf 'boot\x1b[2J\x1b[01;01HMARKER one\r\n[    1.5] kernel says\nMARKER two\n' > "$2/a" ;;
+    printf 'MARKER (one|two)\n!panic\n\nboot\x1b[2J\x1b[01;01HMARKER one\r\n[    1.500000] kernel says\nMARKER two\n' > "$2/a"
+    printf 'MARKER 1 done$\n\nMARK[   12.345678] random: crng init done\r\nER 1 done\r\n' > "$2/b"
+    printf '^login: $\n\n\x1b]0;title\x07login: ' > "$2/c"
+    printf 'x\n\n[    1.000000] Kernel panic - not syncing: VFS\n' > "$2/d" ;;
 esac

@@ -12,8 +12,9 @@
 
 enum { RUN_SECONDS = 60, RUN_MAX_ARGS = 12 };
 
-/* The exit code. A command that takes RUN_SECONDS ends the test program (SIGALRM), which fails it. */
-static inline int run_command(const char *const *args)
+/* The exit code. Output goes to the descriptor `to` (-1: nowhere). A command that takes RUN_SECONDS ends the
+ * test program (SIGALRM), which fails it. */
+static inline int run_command_into(int to, const char *const *args)
 {
     static const struct command *const commands[] = {&command_verify, &command_dump, &command_hex,
                                                      &command_get,    &command_ls,   &command_cat,
@@ -25,7 +26,7 @@ static inline int run_command(const char *const *args)
     (void)fflush(stdout);
     int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (out < 0 || err < 0 || nothing < 0 || dup2(nothing, STDOUT_FILENO) < 0 ||
+    if (out < 0 || err < 0 || nothing < 0 || dup2(to < 0 ? nothing : to, STDOUT_FILENO) < 0 ||
         dup2(nothing, STDERR_FILENO) < 0)
         hostile_die("redirecting output", NULL);
     (void)alarm(RUN_SECONDS);
@@ -39,6 +40,10 @@ static inline int run_command(const char *const *args)
     (void)close(err);
     (void)close(nothing);
     return code;
+}
+static inline int run_command(const char *const *args)
+{
+    return run_command_into(-1, args);
 }
 
 /* ---- a directory to extract into, with a neighbour that must stay as it is ---- */

@@ -177,6 +177,7 @@ static void test_illegal(void)
         {"a\x7f\xff", "not UTF-8"},
         {"\xed\xa0\x80", "not UTF-8"},
         {"a\xc3", "not UTF-8"},
+        {"a\xef\xbf\xbf", "U+FFFF"},
         {"\xc0\x80", "not UTF-8"},
     };
     char what[200];
@@ -244,6 +245,8 @@ static void test_reading(void)
                     "b\xef\xbf\xbd") == 0,
        "half pairs become U+FFFD");
     ok(fat32_units_fault(lone, 4) != NULL && fat32_units_fault(lone, 1) == NULL, "... and are a fault");
+    static const uint16_t endless[] = {'a', 0xFFFF};
+    ok(fat32_units_fault(endless, 2) != NULL, "padding within a name is a fault");
     ok(fat32_short_fault((const uint8_t *)"README  TXT") == NULL, "README.TXT is a legal 8.3 name");
     ok(fat32_short_fault((const uint8_t *)"readme  TXT") != NULL, "readme.TXT is not");
     ok(fat32_short_fault((const uint8_t *)"A/B     TXT") != NULL, "A/B.TXT is not");

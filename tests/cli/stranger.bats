@@ -1,0 +1,127 @@
+#!/usr/bin/env bats
+# What a newcomer trips over: each test is something that went wrong, or said too little, when somebody tried it.
+
+setup() {
+    root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+    PLAT=${PLAT:-$root/build/plat}
+    PATH="$PATH:/usr/sbin:/sbin"
+    cd "$BATS_TEST_TMPDIR"
+    mkdir -p tree/sub
+    echo one >tree/one
+    echo two >tree/sub/two
+}
+
+# Recipe with one FAT32 partition and more top-level members.
+recipe() { # FILE [MEMBERS]
+    printf '{ "table": "gpt", %s "partitions": [ { "type": "esp", "format": "fat32", "files": [ { "from": "tree" } ] } ] }' \
+        "${2-}" >"$1"
+}
+
+refused() { # WORDS COMMAND...
+    run "${@:2}"
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"$1"* ]]
+}
+
+# Catches: a tar whose last header is cut off, taken for a whole one because looking for ISO 9660 hid its end.
+@test "a short archive that is cut inside a header is refused" {
+    tar cf whole.tar -C tree .
+    "$PLAT" mk fat32 whole.tar -o fat.img
+    for bytes in 600 1000; do
+        head -c $bytes whole.tar >cut.tar
+        refused "Truncated" "$PLAT" mk fat32 cut.tar -o cut.img
+        refused "Truncated" "$PLAT" mk fat32 - -o cut.img <cut.tar
+        [ ! -e cut.img ]
+    done
+}
+
+# Catches: an image put in the place of what it was to be made from.
+@test "the output cannot be the recipe or the source" {
+    recipe r.json
+    ln r.json other-name.json
+    before=$(sha256sum <r.json)
+    refused "the recipe itself" "$PLAT" build r.json -o r.json
+    refused "the recipe itself" "$PLAT" build r.json -o other-name.json
+    [ "$before" = "$(sha256sum <r.json)" ]
+    tar cf tree.tar tree
+    refused "the source itself" "$PLAT" mk fat32 tree.tar -o tree.tar
+    "$PLAT" build r.json -o disk.img
+    "$PLAT" build - -o disk.img <r.json
+}
+
+# Catches: "make it larger" without saying by how much.
+@test "a disk that is too small: the size that is named works, and one sector less does not" {
+    recipe r.json '"disk_size": "20MiB",'
+    run "$PLAT" build r.json -o disk.img
+    [ "$status" -eq 2 ]
+    [[ "$output" =~ 'make "disk_size" at least '([0-9]+) ]]
+    least=${BASH_REMATCH[1]}
+    recipe r.json "\"disk_size\": $least,"
+    "$PLAT" build r.json -o disk.img
+    [ "$(stat -c %s disk.img)" -eq "$least" ]
+    recipe r.json "\"disk_size\": $((least - 4096)),"
+    refused "at least $least" "$PLAT" build r.json -o disk.img
+}
+
+@test "a size that is no whole number of sectors: the next that is one is named" {
+    recipe r.json '"disk_size": "100MB",'
+    refused "the next is 100000256" "$PLAT" build r.json -o disk.img
+    recipe r.json '"disk_size": 100000256,'
+    "$PLAT" build r.json -o disk.img
+    refused "the next is 4096" "$PLAT" mk fat32 tree -o fat.img --sector-bytes 4096 --size 100
+}
+
+# Catches: a finding about the backup header that does not say who minds.
+@test "a damaged backup header: sgdisk refuses it, and the finding says so" {
+    recipe r.json
+    "$PLAT" build r.json -o disk.img
+    printf '\xff' | dd of=disk.img bs=1 seek=$(($(stat -c %s disk.img) - 512 + 57)) conv=notrunc status=none
+    sgdisk -v disk.img 2>&1 | grep -q 'Backup header: ERROR'
+    run "$PLAT" verify disk.img
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"gpt.backup at"*"refused by sgdisk"* ]]
+}
+
+# Catches: a volume that fsck.fat refuses, passed with a warning.
+@test "more than two FATs: fsck.fat refuses them" {
+    truncate -s 40M fat.img
+    mkfs.fat -F 32 -s 1 -f 3 fat.img >/dev/null
+    run fsck.fat -n fat.img
+    [ "$status" -ne 0 ]
+    run "$PLAT" verify fat.img
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"boot.num_fats"*"refused by fsck.fat"* ]]
+}
+
+# Catches: silence about a file of 4 GiB - 1, which is legal and which fsck.fat 4.2 would cut to nothing.
+@test "a file of 4 GiB - 1 bytes is built, comes back, and its note names fsck.fat" {
+    mkdir huge
+    truncate -s 4294967295 huge/max.bin
+    printf END | dd of=huge/max.bin bs=1 seek=4294967292 conv=notrunc status=none
+    "$PLAT" mk fat32 huge -o fat.img
+    run "$PLAT" verify fat.img
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"note: "*"max.bin"*"refused by fsck.fat"* ]]
+    [ "$("$PLAT" cat fat.img /max.bin | tail -c 3)" = END ]
+    truncate -s 4294967296 huge/over.bin
+    refused "4 GiB - 1" "$PLAT" mk fat32 huge -o over.img
+}
+
+# Catches: holes that the kernel fills with zeros when it copies, which makes 2 GiB of disk out of nothing.
+@test "a sparse file stays sparse, from a directory, from an archive and as content" {
+    mkdir sparse
+    truncate -s 1G sparse/file
+    head -c 2000000 /dev/urandom | dd of=sparse/file bs=1M seek=500 conv=notrunc status=none
+    tar cSf sparse.tar -C sparse .
+    printf '{ "table": "gpt", "partitions": [ { "type": "linux-data", "content": "sparse/file" } ] }' >r.json
+    "$PLAT" mk fat32 sparse -o directory.img
+    "$PLAT" mk fat32 sparse.tar -o archive.img
+    "$PLAT" build r.json -o disk.img
+    for image in directory.img archive.img disk.img; do
+        [ "$(du -k $image | cut -f1)" -lt 16384 ]
+    done
+    "$PLAT" cat directory.img /file | cmp - sparse/file
+    "$PLAT" cat archive.img /file | cmp - sparse/file
+    cmp -n 1073741824 sparse/file disk.img 0 1048576
+}

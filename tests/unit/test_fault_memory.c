@@ -1,0 +1,373 @@
+/* The Nth allocation fails, for every N, once or from then on: loading layouts and recipes, planning and
+ * making a filesystem, judging an image, and the commands that look at one.
+ *
+ * What comes back is PLAT_ENOMEM (exit 2 from a command), or the same answer as always where plat can do
+ * without; never a crash, and never another answer. Under the address sanitizer this also shows that nothing
+ * leaks.
+ *
+ * Catches: a NULL that is not looked at, an error path that leaks or frees twice, memory that runs out while
+ * something is checked and so makes it look sound.
+ *
+ * The linker sends the allocations of plat's own objects here (--wrap, tests/tests.mk); jansson's come
+ * through its hook. libarchive's are its own. */
+#include "lib/hash/hash.h"
+#include "lib/tree/tree.h"
+#include "mkimage/recipe.h"
+#include "tests/unit/hostile_run.h"
+
+/* ---- allocations that fail ---- */
+
+static struct {
+    unsigned long left; /* allocations until one fails */
+    bool armed, stays;  /* all behind it fail, too */
+    unsigned long n, failed;
+} memory;
+
+static bool fails(void)
+{
+    memory.n++;
+    if (!memory.armed)
+        return false;
+    if (memory.left > 0) {
+        memory.left--;
+        return false;
+    }
+    memory.armed = memory.stays;
+    memory.failed++;
+    return true;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t count, size_t n);
+void *__real_realloc(void *p, size_t n);
+void *__real_reallocarray(void *p, size_t count, size_t n);
+char *__real_strdup(const char *s);
+char *__real_strndup(const char *s, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t count, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_reallocarray(void *p, size_t count, size_t n);
+char *__wrap_strdup(const char *s);
+char *__wrap_strndup(const char *s, size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+    return fails() ? NULL : __real_malloc(n);
+}
+void *__wrap_calloc(size_t count, size_t n)
+{
+    return fails() ? NULL : __real_calloc(count, n);
+}
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fails() ? NULL : __real_realloc(p, n);
+}
+void *__wrap_reallocarray(void *p, size_t count, size_t n)
+{
+    return fails() ? NULL : __real_reallocarray(p, count, n);
+}
+char *__wrap_strdup(const char *s)
+{
+    return fails() ? NULL : __real_strdup(s);
+}
+char *__wrap_strndup(const char *s, size_t n)
+{
+    return fails() ? NULL : __real_strndup(s, n);
+}
+
+/* ---- the loop ---- */
+
+enum { ALL_OF = 600, STRIDE = 29 }; /* every allocation up to ALL_OF, then each STRIDE-th */
+
+struct task {
+    const char *name;
+    /* Returns a class, or an exit code; *ret_answer: what a success says. */
+    int (*run)(struct plat_err *err, uint64_t *ret_answer);
+    bool is_command; /* out of memory is exit code 2 */
+    bool json;       /* jansson's allocations, too: it calls some of them syntax errors */
+};
+
+static void test_task(const struct task *task)
+{
+    struct plat_err err = {0};
+    uint64_t want = 0;
+    json_set_alloc_funcs(task->json ? __wrap_malloc : __real_malloc, free);
+    (void)task->run(&err, &want); /* layouts are loaded once in a process: not counted below */
+    memory.n = memory.failed = 0;
+    memory.armed = false;
+    err = (struct plat_err){0};
+    want = 0;
+    int rc = task->run(&err, &want);
+    const unsigned long total = memory.n;
+    if (!ok(rc == 0 && total > 0, "%s takes %lu allocations %s", task->name, total, err.text))
+        return;
+    for (int stays = 0; stays < 2; stays++) {
+        unsigned wrong = 0, run = 0, without = 0;
+        for (unsigned long nth = 0; nth < total; nth += nth < ALL_OF ? 1 : STRIDE) {
+            uint64_t answer = 0;
+            err = (struct plat_err){0};
+            memory.left = nth;
+            memory.stays = stays;
+            memory.failed = 0;
+            memory.armed = true;
+            rc = task->run(&err, &answer);
+            memory.armed = false;
+            run++;
+            bool same = rc == 0 && answer == want;
+            bool told = task->is_command
+                            ? rc == EXIT_CANNOT
+                            : (rc == PLAT_ENOMEM || (rc < 0 && task->json)) && err.text[0] != '\0';
+            without += same;
+            if ((memory.failed == 0 || (!same && !told)) && wrong++ < 5)
+                printf("# allocation %lu: %d, answer %llu for %llu, %s\n", nth, rc,
+                       (unsigned long long)answer, (unsigned long long)want, err.text);
+        }
+        ok(wrong == 0, "%s: each of %u allocations may fail%s (it does without %u)", task->name, run,
+           stays ? ", and all behind it" : "", without);
+    }
+}
+
+/* ---- what is tried ---- */
+
+static struct hostile disk, blank;
+
+static int load_schema(const char *name, struct plat_err *err, uint64_t *ret_answer)
+{
+    const struct embedded_schema *schema = embedded_schema_find(name);
+    struct layout *layout = NULL;
+    int rc = layout_load(schema->json, schema->n, name, &layout, err);
+    if (rc == 0) {
+        *ret_answer = layout->n_types * 1000 + layout->n_map;
+        layout_free(layout);
+    }
+    return rc;
+}
+static int load_gpt(struct plat_err *err, uint64_t *ret_answer)
+{
+    return load_schema("gpt", err, ret_answer);
+}
+static int load_fat32(struct plat_err *err, uint64_t *ret_answer)
+{
+    return load_schema("fat32", err, ret_answer);
+}
+
+static int add_all(struct tree *tree, struct plat_err *err)
+{
+    static const uint8_t content[4096] = {1, 2, 3};
+    for (size_t i = 0; i < HOSTILE_FILES; i++) {
+        int rc = tree_add_literal(tree, hostile_files[i].path, content, hostile_files[i].n, err);
+        if (rc != 0)
+            return rc;
+    }
+    return tree_finish(tree, err);
+}
+
+static int make_fat(struct plat_err *err, uint64_t *ret_answer)
+{
+    const struct tree_options tree_options = {.has_time = true, .time_s = HOSTILE_TIME};
+    const struct make_options options = {.label = "FAULT", .seed = "fault", .sector_bytes = HOSTILE_SECTOR};
+    const struct fs_maker *maker = fs_driver_find("fat32")->maker;
+    struct make_plan *plan = NULL;
+    struct tree *tree = NULL;
+    struct strbuf text = {0};
+    int rc = tree_open(&tree_options, &tree, err);
+    if (rc != 0)
+        return rc;
+    if ((rc = add_all(tree, err)) == 0 && (rc = maker->plan(tree, &options, &plan, err)) == 0) {
+        uint64_t least = 0;
+        rc = maker->min_bytes(plan, 0, &least, err);
+        if (rc == 0)
+            rc = maker->settle(plan, HOSTILE_FAT_BYTES, err);
+        if (rc == 0)
+            rc = maker->write(plan, blank.dev, NULL, err);
+        if (rc == 0) {
+            maker->describe(plan, &text);
+            *ret_answer = least;
+        }
+        strbuf_free(&text);
+        maker->close(plan);
+    }
+    tree_close(tree);
+    return rc;
+}
+
+static int ignore_finding(void *ctx, const struct finding *finding)
+{
+    (void)ctx;
+    (void)finding;
+    return 0;
+}
+static int count_instance(void *ctx, const struct inst *inst)
+{
+    (void)inst;
+    ++*(uint64_t *)ctx;
+    return 0;
+}
+static int count_extent(void *ctx, const struct extent *extent)
+{
+    *(uint64_t *)ctx += extent->place.bytes;
+    return 0;
+}
+
+static int open_stack(struct stack **ret, struct plat_err *err)
+{
+    const struct stack_options options = {.degraded = true};
+    struct stack *stack = NULL;
+    int rc = stack_open(disk.dev, &options, &stack, err);
+    if (rc == 0)
+        *ret = stack;
+    return rc;
+}
+static int verify_disk(struct plat_err *err, uint64_t *ret_answer)
+{
+    const struct finding_sink sink = {.fn = ignore_finding};
+    struct verify_totals totals = {0};
+    struct stack *stack = NULL;
+    int rc = open_stack(&stack, err);
+    if (rc == 0)
+        rc = stack_verify(stack, &sink, &totals, err);
+    *ret_answer =
+        totals.structures + totals.errors * 1000000 + totals.warnings * 10000000 + totals.notes * 100000000;
+    stack_close(stack);
+    return rc;
+}
+static int walk_disk(struct plat_err *err, uint64_t *ret_answer)
+{
+    const struct walk_sink sink = {.ctx = ret_answer,
+                                   .instance = count_instance,
+                                   .extent = count_extent,
+                                   .findings = {.fn = ignore_finding}};
+    struct stack *stack = NULL;
+    int rc = open_stack(&stack, err);
+    if (rc == 0)
+        rc = stack_walk(stack, &sink, err);
+    stack_close(stack);
+    return rc;
+}
+
+static int load_recipe(struct plat_err *err, uint64_t *ret_answer)
+{
+    static const char text[] =
+        "{\"table\": \"gpt\", \"seed\": \"${SEED}\", \"partitions\": ["
+        "{\"name\": \"esp\", \"type\": \"esp\", \"format\": \"fat32\", \"label\": \"X\", \"files\": ["
+        "{\"to\": \"a\", \"text\": \"hello\"}, {\"to\": \"dir/\", \"from\": \"tree/\", \"exclude\": "
+        "[\"*.o\"]},"
+        "{\"to\": \"initrd\", \"pack\": {\"format\": \"cpio\", \"files\": [{\"to\": \"/\", \"from\": "
+        "\"x\"}]}}]},"
+        "{\"name\": \"rest\", \"type\": \"linux-data\", \"size\": \"8MiB\"}]}";
+    static const char *const defines[] = {"SEED=seed"};
+    struct recipe *recipe = NULL;
+    static int fd = -1;
+    char path[64];
+    if (fd < 0) {
+        fd = memfd_create("recipe", MFD_CLOEXEC);
+        if (fd < 0 || write(fd, text, sizeof text - 1) != (ssize_t)sizeof text - 1)
+            hostile_die("a recipe", NULL);
+    }
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int rc = recipe_load(path, defines, 1, &recipe, err);
+    if (rc == 0) {
+        *ret_answer = recipe->n_partitions * 100 + recipe->partitions[0].tree.n_files;
+        for (const char *c = recipe->digest; *c != '\0'; c++)
+            *ret_answer = *ret_answer * 31 + (uint8_t)*c;
+        recipe_close(recipe);
+    }
+    return rc;
+}
+
+/* The answer of a command is what it prints. */
+static int run_one(const char *const *args, uint64_t *ret_answer)
+{
+    static int fd = -1;
+    static uint8_t text[1 << 20];
+    if (fd < 0 && (fd = memfd_create("output", MFD_CLOEXEC)) < 0)
+        hostile_die("a place for output", NULL);
+    if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0)
+        hostile_die("a place for output", NULL);
+    int code = run_command_into(fd, args);
+    ssize_t n = pread(fd, text, sizeof text, 0);
+    *ret_answer = n < 0 ? 0 : hash_xxh64(text, (size_t)n);
+    return code;
+}
+static int run_verify(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"verify", disk.path, NULL}, ret_answer);
+}
+static int run_ls(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"ls", "-lR", disk.path, NULL}, ret_answer);
+}
+static int run_ls_json(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"ls", "-R", "--json", disk.path, NULL}, ret_answer);
+}
+static int run_dump(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"dump", "--json", disk.path, "esp.dir", NULL}, ret_answer);
+}
+static int run_dump_text(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"dump", disk.path, "gpt.primary", NULL}, ret_answer);
+}
+static int run_get(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"get", disk.path, "esp.boot.volume_label", NULL}, ret_answer);
+}
+static int run_hex(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"hex", disk.path, "--at", "1MiB", "--length", "200", NULL},
+                   ret_answer);
+}
+static int run_cat(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"cat", disk.path, "EFI/BOOT/BOOTX64.EFI", NULL}, ret_answer);
+}
+static int run_extract(struct plat_err *err, uint64_t *ret_answer)
+{
+    char out[96];
+    (void)err;
+    (void)snprintf(out, sizeof out, "%s/out", run_scratch);
+    int code = run_one((const char *const[]){"extract", disk.path, "-C", out, NULL}, ret_answer);
+    run_remove(out);
+    return code;
+}
+
+int main(void)
+{
+    static const struct task tasks[] = {
+        {"loading the gpt layout", load_gpt, false, false},
+        {"loading the fat32 layout", load_fat32, false, false},
+        {"loading a recipe", load_recipe, false, false},
+        {"loading the gpt layout through jansson", load_gpt, false, true},
+        {"loading a recipe through jansson", load_recipe, false, true},
+        {"making a FAT32", make_fat, false, false},
+        {"verifying a disk", verify_disk, false, false},
+        {"walking a disk", walk_disk, false, false},
+        {"plat verify", run_verify, true, false},
+        {"plat ls -lR", run_ls, true, false},
+        {"plat ls --json", run_ls_json, true, false},
+        {"plat dump --json", run_dump, true, false},
+        {"plat dump", run_dump_text, true, false},
+        {"plat get", run_get, true, false},
+        {"plat hex", run_hex, true, false},
+        {"plat cat", run_cat, true, false},
+        {"plat extract", run_extract, true, false},
+    };
+    run_scratch_open();
+    hostile_disk(&disk);
+    hostile_open(HOSTILE_FAT_BYTES, &blank);
+    for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
+        test_task(&tasks[i]);
+    hostile_close(&blank);
+    hostile_close(&disk);
+    run_remove(run_scratch);
+    return tap_done();
+}
