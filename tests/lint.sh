@@ -3,7 +3,7 @@
 set -u
 faults=0
 fault() { echo "lint: $*"; faults=$((faults + 1)); }
-sources=$(git ls-files '*.c' '*.h' 2>/dev/null)
+sources=$(git ls-files '*.c' '*.h' 2>/dev/null | grep -v '^tests/gen/')
 
 # 1. Includes flow down only. Rank of each room; formats may not see one another.
 rank() {
@@ -44,15 +44,15 @@ done
 
 # 2. Each header compiles alone.
 flags="-std=c17 -D_GNU_SOURCE -I. -I$B/gen $(pkg-config --cflags libarchive jansson libpcre2-8 nettle 2>/dev/null)"
-for h in $(git ls-files '*.h'); do
+for h in $(git ls-files '*.h' | grep -v '^tests/gen/'); do
     # shellcheck disable=SC2086
     echo "#include \"$h\"" | gcc $flags -Wall -Wextra -fsyntax-only -x c - || fault "$h does not compile alone"
 done
 
 # 3. Sizes.
-for f in $(git ls-files '*.c' '*.h'); do
+for f in $sources; do
     n=$(wc -l < "$f")
-    [ "$n" -le 600 ] || fault "$f has $n lines (600)"
+    [ "$n" -le 600 ] || head -n 1 "$f" | grep -q 'Over 600 lines: ' || fault "$f has $n lines (600)"
 done
 
 # 4. No packed structs, no casts of buffers to structs, no literal disk offsets outside generated code.
@@ -74,7 +74,7 @@ cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-sup
     --suppress=missingIncludeSystem --suppress=unknownMacro -j2 -I. -I"$B/gen" -D_GNU_SOURCE -DPLAT_VERSION='"0"' $c_files ||
     fault "cppcheck"
 # shellcheck disable=SC2086
-echo $c_files | tr ' ' '\n' | grep -v '^tests/' | xargs -P2 -n 8 clang-tidy --quiet -- $flags -DPLAT_VERSION='"0"' 2>/dev/null |
+echo $c_files | tr ' ' '\n' | grep -v '^tests/' | xargs -P2 -I{} clang-tidy --quiet {} -- $flags '-DPLAT_VERSION="0"' 2>/dev/null |
     grep -E 'warning:|error:' && fault "clang-tidy"
 
 echo "lint: $faults faults"

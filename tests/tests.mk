@@ -74,7 +74,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 fuzz:
 	@sh tests/deps.sh fuzz
 	@$(MAKE) --no-print-directory all
-	@B=$(B) CLANG=$(CLANG) FUZZ_SECONDS=$(FUZZ_SECONDS) CFLAGS_ALL="$(filter-out -Werror -Wconversion,$(ALL_CFLAGS))" \
+	@B=$(B) CLANG="$(CLANG)" FUZZ_SECONDS=$(FUZZ_SECONDS) CFLAGS_ALL="$(filter-out -Werror -Wconversion,$(ALL_CFLAGS))" \
 		LIB_SRC="$(LIB_SRC) $(GEN_C)" CMD_SRC="$(filter-out plat.c,$(CMD_SRC))" LIBS="$(PKG_LIBS)" bash tests/fuzz/run.sh $(FUZZ_SRC)
 
 .PHONY: bench

@@ -104,8 +104,8 @@ void err_format(const struct plat_err *err, char *buf, unsigned long buf_bytes)
     if (err->has_offset)
         (void)snprintf(at, sizeof at, "at offset 0x%llx", (unsigned long long)err->offset);
     const char *sep = at[0] != '\0' || path[0] != '\0' ? ": " : "";
-    (void)snprintf(buf, buf_bytes, "%s%s%s%s%s%s", err->image, err->image[0] != '\0' ? ": " : "", at, path, sep,
-                   err->text);
+    (void)snprintf(buf, buf_bytes, "%s%s%s%s%s%s", err->image, err->image[0] != '\0' ? ": " : "", at, path,
+                   sep, err->text);
 }
 
 const char *err_class_name(int class)

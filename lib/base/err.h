@@ -26,11 +26,11 @@ enum plat_class {
 enum { PLAT_ERR_TEXT_MAX = 640, PLAT_ERR_NAME_MAX = 256 };
 
 struct plat_err {
-    int class;                      /* enum plat_class */
-    char text[PLAT_ERR_TEXT_MAX];   /* one sentence, no trailing newline */
-    char image[PLAT_ERR_NAME_MAX];  /* file the fault is in; "" when unknown */
-    char path[PLAT_ERR_NAME_MAX];   /* field or structure path; "" when none */
-    uint64_t offset;                /* byte offset in image, when has_offset */
+    int class;                     /* enum plat_class */
+    char text[PLAT_ERR_TEXT_MAX];  /* one sentence, no trailing newline */
+    char image[PLAT_ERR_NAME_MAX]; /* file the fault is in; "" when unknown */
+    char path[PLAT_ERR_NAME_MAX];  /* field or structure path; "" when none */
+    uint64_t offset;               /* byte offset in image, when has_offset */
     bool has_offset;
 };
 

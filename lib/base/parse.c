@@ -8,7 +8,10 @@
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Digits of base 10 or 16 at *s; moves *s past them. */
@@ -31,7 +34,8 @@ static int parse_digits(const char **s, uint64_t *ret, struct plat_err *err)
             return err_set(err, PLAT_EINVALID, "number '%.40s' does not fit 64 bits", start);
     }
     if (n == 0)
-        return err_set(err, PLAT_EINVALID, "'%.40s' is not a number (digits, or 0x and hexadecimal digits)", start);
+        return err_set(err, PLAT_EINVALID, "'%.40s' is not a number (digits, or 0x and hexadecimal digits)",
+                       start);
     *ret = value;
     return 0;
 }
@@ -67,10 +71,11 @@ int parse_size(const char *s, uint64_t *ret, struct plat_err *err)
         bool binary = strcmp(unit + 1, "iB") == 0 || strcmp(unit + 1, "i") == 0 || unit[1] == '\0';
         bool decimal = strcmp(unit + 1, "B") == 0;
         if (letter == NULL || (!binary && !decimal))
-            return err_set(err, PLAT_EINVALID,
-                           "size '%.40s' has the unknown unit '%.12s'; write bytes, KiB, MiB, GiB, TiB (or K, M, G, T), "
-                           "or kB, MB, GB, TB for powers of ten",
-                           s, unit);
+            return err_set(
+                err, PLAT_EINVALID,
+                "size '%.40s' has the unknown unit '%.12s'; write bytes, KiB, MiB, GiB, TiB (or K, M, G, T), "
+                "or kB, MB, GB, TB for powers of ten",
+                s, unit);
         for (const char *l = letters; l <= letter; l++)
             factor *= binary ? 1024 : 1000;
     }
@@ -143,8 +148,8 @@ void format_unix_time(int64_t seconds, char ret[32])
         (void)snprintf(ret, 32, "@%lld", (long long)seconds);
         return;
     }
-    (void)snprintf(ret, 32, "%04d-%02d-%02d %02d:%02d:%02d", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1, tm.tm_mday,
-                   tm.tm_hour, tm.tm_min, tm.tm_sec);
+    (void)snprintf(ret, 32, "%04d-%02d-%02d %02d:%02d:%02d", (tm.tm_year + 1900) % 10000, tm.tm_mon + 1,
+                   tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
 /* [a-z] and [!a-z] at p; returns the position past ']' or NULL when it does not close. */

@@ -127,6 +127,7 @@ void strbuf_json(struct strbuf *sb, const char *s, size_t n)
     for (size_t i = 0; i < n;) {
         unsigned char c = (unsigned char)s[i];
         size_t len = utf8_sequence((const unsigned char *)s + i, n - i);
+        bool c1 = len == 2 && c == 0xc2 && (unsigned char)s[i + 1] < 0xa0;
         if (len == 0) {
             strbuf_puts(sb, "\xef\xbf\xbd");
             i++;
@@ -134,8 +135,8 @@ void strbuf_json(struct strbuf *sb, const char *s, size_t n)
             if (c == '"' || c == '\\') {
                 strbuf_putc(sb, '\\');
                 strbuf_putc(sb, (char)c);
-            } else if (c < 0x20 || c == 0x7f) {
-                strbuf_printf(sb, "\\u%04x", c);
+            } else if (c < 0x20 || c == 0x7f || c1) { /* JSON allows the last two, terminals obey them */
+                strbuf_printf(sb, "\\u%04x", c1 ? (unsigned char)s[i + 1] : c);
             } else {
                 strbuf_add(sb, s + i, len);
             }

@@ -38,8 +38,8 @@ struct arena {
     struct arena_block *first;
     size_t used_bytes; /* handed out so far */
 };
-void *arena_alloc(struct arena *a, size_t n);  /* zeroed, 16-byte aligned */
-char *arena_bytes(struct arena *a, size_t n);  /* not zeroed, unaligned: for text */
+void *arena_alloc(struct arena *a, size_t n); /* zeroed, 16-byte aligned */
+char *arena_bytes(struct arena *a, size_t n); /* not zeroed, unaligned: for text */
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
 void arena_free(struct arena *a);

@@ -26,43 +26,43 @@ enum option_kind {
 };
 enum complete_kind { COMPLETE_FILE, COMPLETE_DIR, COMPLETE_NONE, COMPLETE_FORMAT, COMPLETE_CHOICES };
 struct option_desc {
-    char letter;             /* 0: none */
-    const char *name;        /* without -- */
+    char letter;      /* 0: none */
+    const char *name; /* without -- */
     enum option_kind kind;
-    const char *argument;    /* "NAME=VALUE"; NULL for flags */
-    const char *doc;         /* one line */
-    const char *choices;     /* "auto|kvm|tcg": checked and completed; NULL: any */
+    const char *argument; /* "NAME=VALUE"; NULL for flags */
+    const char *doc;      /* one line */
+    const char *choices;  /* "auto|kvm|tcg": checked and completed; NULL: any */
     enum complete_kind complete;
 };
 struct cli;
 struct command {
-    const char *name;        /* "verify", "schema" */
-    const char *group;       /* "Build", "Inspect", "Files", "Run", "Formats" */
-    const char *summary;     /* "check every layer of an image" */
-    const char *synopsis;    /* "IMAGE" */
-    const char *doc;         /* paragraphs for --help, ends with newline */
-    const char *examples;    /* indented lines, ends with newline; NULL: none */
+    const char *name;     /* "verify", "schema" */
+    const char *group;    /* "Build", "Inspect", "Files", "Run", "Formats" */
+    const char *summary;  /* "check every layer of an image" */
+    const char *synopsis; /* "IMAGE" */
+    const char *doc;      /* paragraphs for --help, ends with newline */
+    const char *examples; /* indented lines, ends with newline; NULL: none */
     const struct option_desc *options;
     size_t n_options;
     size_t min_args, max_args;
     enum complete_kind complete; /* of positional arguments */
-    const char *subcommands; /* "check|doc|export": completed as first argument; NULL: none */
+    const char *subcommands;     /* "check|doc|export": completed as first argument; NULL: none */
     int (*run)(struct cli *cli);
 };
 
 /* What a command's run() sees. */
 struct cli {
     const struct command *command;
-    const char *const *args;  /* positional */
+    const char *const *args; /* positional */
     size_t n_args;
-    bool out_tty, err_tty;    /* stdout, stderr are terminals */
-    bool color;               /* stdout is a terminal, NO_COLOR and TERM=dumb are not set, or --color=always */
-    int columns;              /* width of the terminal, 100 when unknown */
+    bool out_tty, err_tty; /* stdout, stderr are terminals */
+    bool color;            /* stdout is a terminal, NO_COLOR and TERM=dumb are not set, or --color=always */
+    int columns;           /* width of the terminal, 100 when unknown */
     struct cli_value *values; /* private */
 };
 bool cli_flag(const struct cli *cli, const char *name);
-const char *cli_text(const struct cli *cli, const char *name);                    /* NULL: not given */
-bool cli_number(const struct cli *cli, const char *name, uint64_t *ret);          /* false: not given */
+const char *cli_text(const struct cli *cli, const char *name);           /* NULL: not given */
+bool cli_number(const struct cli *cli, const char *name, uint64_t *ret); /* false: not given */
 size_t cli_list(const struct cli *cli, const char *name, const char *const **ret);
 /* Prints "plat verify: disk.img: at offset ...: text" on stderr; returns EXIT_CANNOT. */
 int cli_fail(const struct cli *cli, const struct plat_err *err);
@@ -81,7 +81,8 @@ struct cli_progress {
     uint64_t started_ns, drawn_ns;
     bool drawn;
 };
-void cli_progress_init(struct cli_progress *bar, const struct cli *cli, const char *phase, uint64_t total_bytes);
+void cli_progress_init(struct cli_progress *bar, const struct cli *cli, const char *phase,
+                       uint64_t total_bytes);
 void cli_progress_done(struct cli_progress *bar); /* clears the line */
 
 #endif

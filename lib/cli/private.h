@@ -39,7 +39,6 @@ void cli_parse_free(struct cli *cli);
 /* "--color=never" in front of the command: takes `value`, or prints why not and returns EXIT_CANNOT. */
 int cli_parse_color(const struct cli *cli, const char *value, enum color_when *ret);
 
-
 void cli_print_overview(const struct cli *cli, FILE *to, const struct command *const *commands, size_t n);
 void cli_print_help(const struct cli *cli, FILE *to, const struct command *command);
 

@@ -10,7 +10,7 @@ uint32_t hash_crc32(uint32_t running, const void *data, size_t n);   /* IEEE, as
 uint32_t hash_crc32c(uint32_t running, const void *data, size_t n);  /* Castagnoli */
 uint32_t hash_adler32(uint32_t running, const void *data, size_t n); /* 0 to start here, too */
 uint64_t hash_xxh64(const void *data, size_t n);
-uint8_t hash_sum8ror(uint8_t running, const void *data, size_t n);   /* s = ror8(s) + byte */
+uint8_t hash_sum8ror(uint8_t running, const void *data, size_t n); /* s = ror8(s) + byte */
 enum { HASH_SHA256_BYTES = 32 };
 void hash_sha256(const void *data, size_t n, uint8_t ret[HASH_SHA256_BYTES]);
 

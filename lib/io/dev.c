@@ -60,7 +60,8 @@ static int memory_read(struct plat_dev *dev, uint64_t offset, void *buf, size_t 
     return 0;
 }
 
-static int memory_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n, struct plat_err *err)
+static int memory_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n,
+                        struct plat_err *err)
 {
     (void)err;
     memcpy(((struct memory_dev *)dev)->owned + offset, buf, n);
@@ -79,8 +80,8 @@ static const struct plat_dev_ops const_ops = {.read_at = memory_read, .close = m
 static const struct plat_dev_ops memory_ops = {
     .read_at = memory_read, .write_at = memory_write, .close = memory_close};
 
-static int memory_open(const struct plat_dev_ops *ops, uint64_t size_bytes, const char *name, struct memory_dev **ret,
-                       struct plat_err *err)
+static int memory_open(const struct plat_dev_ops *ops, uint64_t size_bytes, const char *name,
+                       struct memory_dev **ret, struct plat_err *err)
 {
     struct memory_dev *m = calloc(1, sizeof *m);
     if (m == NULL || (m->name = strdup(name)) == NULL) {
@@ -137,7 +138,8 @@ static int window_read(struct plat_dev *dev, uint64_t offset, void *buf, size_t 
     return dev_read(w->parent, w->start + offset, buf, n, err);
 }
 
-static int window_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n, struct plat_err *err)
+static int window_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n,
+                        struct plat_err *err)
 {
     struct window_dev *w = (struct window_dev *)dev;
     return dev_write(w->parent, w->start + offset, buf, n, err);
@@ -161,7 +163,8 @@ int dev_open_window(struct plat_dev *parent, struct range part, struct plat_dev 
 {
     if (!range_within(part, parent->size_bytes)) {
         int rc = err_at(err, PLAT_ECORRUPT, parent->base_offset + part.start, NULL,
-                        "a part of %llu bytes starts here, but the image ends at 0x%llx", (unsigned long long)part.bytes,
+                        "a part of %llu bytes starts here, but the image ends at 0x%llx",
+                        (unsigned long long)part.bytes,
                         (unsigned long long)(parent->base_offset + parent->size_bytes));
         err_image(err, parent->name);
         return rc;

@@ -32,14 +32,15 @@ struct plat_dev_ops {
 struct plat_dev {
     const struct plat_dev_ops *ops;
     uint64_t size_bytes;
-    const char *name;      /* for messages: the file's name; lives as long as the device */
-    uint64_t base_offset;  /* where byte 0 of this device lies in the outermost image (windows) */
-    bool sequential;       /* writes must ascend and reads fail: a pipe */
+    const char *name;     /* for messages: the file's name; lives as long as the device */
+    uint64_t base_offset; /* where byte 0 of this device lies in the outermost image (windows) */
+    bool sequential;      /* writes must ascend and reads fail: a pipe */
 };
 
 int dev_open_file(const char *path, bool writable, struct plat_dev **ret, struct plat_err *err);
 /* Copies nothing: `bytes` must outlive the device. */
-int dev_open_const(const void *bytes, size_t n, const char *name, struct plat_dev **ret, struct plat_err *err);
+int dev_open_const(const void *bytes, size_t n, const char *name, struct plat_dev **ret,
+                   struct plat_err *err);
 /* A zero-filled, writable buffer of its own. */
 int dev_open_memory(uint64_t size_bytes, const char *name, struct plat_dev **ret, struct plat_err *err);
 /* Bytes of a memory device; NULL for other kinds. */

@@ -17,9 +17,9 @@ struct file_dev {
     struct plat_dev dev;
     int fd;
     char *name;
-    char *temp;   /* outputs: path under which it is written until commit */
-    int slot;     /* outputs: index in the table of temporary files; -1: none */
-    uint64_t at;  /* standard output: bytes written so far */
+    char *temp;  /* outputs: path under which it is written until commit */
+    int slot;    /* outputs: index in the table of temporary files; -1: none */
+    uint64_t at; /* standard output: bytes written so far */
 };
 
 int fd_read_at(int fd, uint64_t offset, void *buf, size_t n, const char *name, struct plat_err *err)
@@ -31,7 +31,8 @@ int fd_read_at(int fd, uint64_t offset, void *buf, size_t n, const char *name, s
             continue;
         if (got <= 0) {
             int rc = got == 0 ? err_set(err, PLAT_EIO, "the file became shorter while it was read")
-                              : err_sys(err, errno, "cannot read %zu bytes at 0x%llx", n, (unsigned long long)offset);
+                              : err_sys(err, errno, "cannot read %zu bytes at 0x%llx", n,
+                                        (unsigned long long)offset);
             err_image(err, name);
             return rc;
         }
@@ -337,7 +338,9 @@ int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret
 static int sync_directory(const char *path, struct plat_err *err)
 {
     const char *slash = strrchr(path, '/');
-    char *dir = slash == NULL ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+    char *dir = slash == NULL   ? strdup(".")
+                : slash == path ? strdup("/")
+                                : strndup(path, (size_t)(slash - path));
     if (dir == NULL)
         return err_nomem(err, "flushing a directory");
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -36,7 +36,8 @@ static int recorder_read(struct plat_dev *dev, uint64_t offset, void *buf, size_
     return dev_read(((struct recorder_dev *)dev)->inner, offset, buf, n, err);
 }
 
-static int recorder_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n, struct plat_err *err)
+static int recorder_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n,
+                          struct plat_err *err)
 {
     struct recorder_dev *r = (struct recorder_dev *)dev;
     int rc = dev_write(r->inner, offset, buf, n, err);

@@ -18,7 +18,8 @@ int finding_report(const struct finding_sink *sink, enum severity severity, cons
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    struct finding finding = {.severity = severity, .id = id, .path = path, .text = text, .refused_by = refused_by};
+    struct finding finding = {
+        .severity = severity, .id = id, .path = path, .text = text, .refused_by = refused_by};
     if (offset != NULL) {
         finding.has_offset = true;
         finding.offset = *offset;
@@ -58,7 +59,8 @@ static int report(const struct fault *fault, const struct finding_sink *sink)
     } else {
         field_path(fault->inst, fault->field, fault->index, path, sizeof path);
         struct value value;
-        if (fault->field->repr != REPR_TYPE && inst_value(fault->inst, fault->field, fault->index, &value, NULL) == 0) {
+        if (fault->field->repr != REPR_TYPE &&
+            inst_value(fault->inst, fault->field, fault->index, &value, NULL) == 0) {
             value_text(&value, &found);
             finding.offset = value.place.start;
             finding.bytes = value.n;
@@ -159,7 +161,8 @@ static bool const_matches(const struct value *v, const struct const_value *c)
                 return false;
         return true;
     }
-    return used <= v->n && memcmp(v->bytes, c->bytes, used) == 0 && bytes_all(v->bytes + used, v->n - used, pad);
+    return used <= v->n && memcmp(v->bytes, c->bytes, used) == 0 &&
+           bytes_all(v->bytes + used, v->n - used, pad);
 }
 
 static void const_text(const struct field *field, const struct const_value *c, struct strbuf *ret)
@@ -297,7 +300,8 @@ static int check_element(const struct inst *inst, const struct field *field, uin
     int rc = inst_value(inst, field, index, &v, err);
     if (rc != 0)
         return rc;
-    struct fault fault = {.inst = inst, .field = field, .index = index, .severity = SEVERITY_ERROR, .id = "const"};
+    struct fault fault = {
+        .inst = inst, .field = field, .index = index, .severity = SEVERITY_ERROR, .id = "const"};
     if (field->constant.set && !const_matches(&v, &field->constant)) {
         struct strbuf expected = {0};
         const_text(field, &field->constant, &expected);
@@ -373,7 +377,9 @@ int inst_check(const struct inst *inst, const struct finding_sink *sink, struct 
     struct inst shaped = *inst;
     shaped.type = inst_shape(inst);
     if (shaped.type == NULL) {
-        struct fault fault = {.inst = inst, .severity = SEVERITY_ERROR, .id = "union",
+        struct fault fault = {.inst = inst,
+                              .severity = SEVERITY_ERROR,
+                              .id = "union",
                               .text = "no case of this structure fits its bytes"};
         return report(&fault, sink);
     }
@@ -481,7 +487,8 @@ int image_check_rules(struct image *image, const struct finding_sink *sink, stru
     }
     for (size_t i = 0; i < layout->n_rules; i++) {
         const struct rule *rule = &layout->rules[i];
-        int rc = rule->each != NULL ? check_each(image, rule, sink, err) : check_global(image, rule, sink, err);
+        int rc =
+            rule->each != NULL ? check_each(image, rule, sink, err) : check_global(image, rule, sink, err);
         if (rc != 0)
             return rc;
     }

@@ -275,8 +275,8 @@ static bool ev_as_text(const struct ev *ev, struct strbuf *ret)
 }
 
 /* Bytes of a result that has some, in memory; *ret_owned is to be freed. */
-static int ev_compare(const struct eval *ctx, const struct expr *e, const struct ev *a, const struct ev *b, bool *ret,
-                      struct plat_err *err)
+static int ev_compare(const struct eval *ctx, const struct expr *e, const struct ev *a, const struct ev *b,
+                      bool *ret, struct plat_err *err)
 {
     expr_num x, y;
     if (ev_to_num(a, e, &x, NULL) == 0 && ev_to_num(b, e, &y, NULL) == 0) {
@@ -386,7 +386,8 @@ static bool eval_quick(const struct eval *ctx, const struct expr *e, expr_num *r
     uint64_t index = 0;
     if (e->binding == BIND_FIELD && ctx->inst != NULL && inst_shape(ctx->inst) == ctx->inst->type) {
         f = e->target;
-        if (f < ctx->inst->type->fields || f >= ctx->inst->type->fields + ctx->inst->type->n_fields || f->is_array)
+        if (f < ctx->inst->type->fields || f >= ctx->inst->type->fields + ctx->inst->type->n_fields ||
+            f->is_array)
             return false;
     } else if (e->binding == BIND_SELF && ctx->field != NULL) {
         f = ctx->field;
@@ -468,7 +469,8 @@ int eval_num(const struct eval *ctx, const struct expr *e, expr_num *ret, struct
     default:
         return expr_arith(e->op, a, b, ret)
                    ? 0
-                   : fail_at(e, err, PLAT_ECORRUPT, "arithmetic leaves 64 bits, divides by zero or shifts too far");
+                   : fail_at(e, err, PLAT_ECORRUPT,
+                             "arithmetic leaves 64 bits, divides by zero or shifts too far");
     }
 }
 
@@ -501,7 +503,8 @@ void ev_text(const struct ev *ev, struct strbuf *ret)
         strbuf_printf(ret, "%llu", (unsigned long long)ev->num);
     else if (ev->kind == EV_TEXT)
         strbuf_visible(ret, (const char *)ev->bytes, ev->n);
-    else if (ev->kind == EV_FIELD && !ev->whole && inst_value(&ev->inst, ev->field, ev->index, &value, NULL) == 0)
+    else if (ev->kind == EV_FIELD && !ev->whole &&
+             inst_value(&ev->inst, ev->field, ev->index, &value, NULL) == 0)
         value_text(&value, ret);
     else if (ev->kind == EV_BYTES && ev->bytes != NULL)
         for (uint64_t i = 0; i < ev->n && i < 32; i++)

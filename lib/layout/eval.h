@@ -19,13 +19,13 @@ struct eval {
 enum ev_kind { EV_NUM, EV_TEXT, EV_BYTES, EV_INST, EV_FIELD, EV_MAP, EV_IMAGE };
 struct ev {
     enum ev_kind kind;
-    bool in_image;         /* BYTES: at offset in the device; bytes == NULL means not loaded */
-    bool whole;            /* FIELD: the whole array */
-    expr_num num;          /* NUM */
-    const uint8_t *bytes;  /* TEXT, BYTES */
+    bool in_image;        /* BYTES: at offset in the device; bytes == NULL means not loaded */
+    bool whole;           /* FIELD: the whole array */
+    expr_num num;         /* NUM */
+    const uint8_t *bytes; /* TEXT, BYTES */
     uint64_t n;
-    uint64_t offset;       /* BYTES in_image */
-    struct inst inst;      /* INST; FIELD: its struct */
+    uint64_t offset;  /* BYTES in_image */
+    struct inst inst; /* INST; FIELD: its struct */
     const struct field *field;
     uint64_t index;
     const struct map_entry *entry;
@@ -47,11 +47,13 @@ int ev_place(const struct eval *ctx, const struct ev *ev, struct ev *ret, struct
 /* Raw integer of a field's element; the caller has checked that the field is one. */
 uint64_t field_load(const struct inst *inst, const struct field *field, uint32_t offset, uint64_t index);
 /* UTF-16 to UTF-8; lone surrogates become U+FFFD. Ends at NUL where the padding rule says so. */
-void utf16_to_text(const uint8_t *bytes, uint64_t units, bool big_endian, bool stop_at_nul, struct strbuf *ret);
+void utf16_to_text(const uint8_t *bytes, uint64_t units, bool big_endian, bool stop_at_nul,
+                   struct strbuf *ret);
 /* Length of the text in a padded char field. */
 size_t chars_length(const uint8_t *bytes, uint64_t n, enum field_pad pad);
 /* Path of a field of an instance: "primary.my_lba", "x.name[3]". */
-void field_path(const struct inst *inst, const struct field *field, uint64_t index, char *buf, size_t buf_bytes);
+void field_path(const struct inst *inst, const struct field *field, uint64_t index, char *buf,
+                size_t buf_bytes);
 
 /* Compares a mirror with its original; lib/layout/mirror.c */
 int mirror_check(struct image *image, const struct map_entry *entry, const struct finding_sink *sink,

@@ -41,8 +41,8 @@ int ev_place(const struct eval *ctx, const struct ev *ev, struct ev *ret, struct
         if (!ev->whole && ev->field->is_array) {
             uint64_t one = (uint64_t)ev->field->width_bytes * (ev->field->repr == REPR_BOTH ? 2 : 1);
             if (ev->index >= place.bytes / one)
-                return err_set(err, PLAT_ECORRUPT, "index %llu lies outside array '%s'", (unsigned long long)ev->index,
-                               ev->field->name);
+                return err_set(err, PLAT_ECORRUPT, "index %llu lies outside array '%s'",
+                               (unsigned long long)ev->index, ev->field->name);
             place.start += ev->index * one;
             place.bytes = one;
         }
@@ -129,7 +129,8 @@ static int call_hash(const struct eval *ctx, const struct expr *e, const struct 
             return rc;
         if (!b->in_image || !place.in_image || place.offset < b->offset ||
             !range_within((struct range){place.offset - b->offset, place.n}, b->n))
-            return fail_call(e, err, PLAT_ECORRUPT, "the field to take as zero lies outside the bytes to hash");
+            return fail_call(e, err, PLAT_ECORRUPT,
+                             "the field to take as zero lies outside the bytes to hash");
         zero = (struct range){place.offset - b->offset, place.n};
     }
     struct hasher h = {.name = e->text};
@@ -280,7 +281,8 @@ static int call_map(const struct eval *ctx, const struct expr *e, struct ev *ret
     if (rc != 0)
         return rc;
     ret->kind = EV_NUM;
-    ret->num = strcmp(e->text, "present") == 0 ? (expr_num)place.present : (expr_num)(place.present ? place.count : 0);
+    ret->num = strcmp(e->text, "present") == 0 ? (expr_num)place.present
+                                               : (expr_num)(place.present ? place.count : 0);
     return 0;
 }
 

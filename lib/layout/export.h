@@ -19,11 +19,12 @@
  * struct, in params or in its position (trailing arguments); a comment lists each rule that needs the run-time
  * engine instead. Fields whose place depends on earlier fields have no accessor (a comment says so). */
 enum export_c {
-    EXPORT_HEADER,       /* <layout>.gen.h of plat itself */
-    EXPORT_SOURCE,       /* <layout>.gen.c beside it; hashes from lib/hash/hash.h */
-    EXPORT_FREESTANDING  /* one header that includes only <stdint.h> <stddef.h> <stdbool.h> and calls nothing */
+    EXPORT_HEADER,      /* <layout>.gen.h of plat itself */
+    EXPORT_SOURCE,      /* <layout>.gen.c beside it; hashes from lib/hash/hash.h */
+    EXPORT_FREESTANDING /* one header that includes only <stdint.h> <stddef.h> <stdbool.h> and calls nothing */
 };
-int layout_export_c(const struct layout *layout, enum export_c what, struct strbuf *ret, struct plat_err *err);
+int layout_export_c(const struct layout *layout, enum export_c what, struct strbuf *ret,
+                    struct plat_err *err);
 
 /* One Rust module, `no_std`, edition 2021: views over &[u8] and &mut [u8], accessors, enums. */
 int layout_export_rust(const struct layout *layout, struct strbuf *ret, struct plat_err *err);

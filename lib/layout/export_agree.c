@@ -67,7 +67,7 @@ static void put_getters(struct c_gen *g, struct strbuf *out, const struct type *
     const char *name = c_type_name(g, type);
     strbuf_printf(
         out,
-        "\nstatic void get_%s(uint8_t *p)\n{\n    struct %s_mut m;\n    struct %s v;\n"
+        "\nstatic void get_%s(uint8_t *p)\n{\n    struct %s_mut m = {NULL};\n    struct %s v = {NULL};\n"
         "    if (!%s_edit(p, %u, &m) || !%s_view(p, %u, &v) || %s_edit(p, %u, &m) || %s_view(p, %u, &v))\n"
         "        agree_past_end(0, 1);\n",
         type->name, name, name, name, type->size_bytes, name, type->size_bytes, name, type->size_bytes - 1,

@@ -240,11 +240,6 @@ void c_comment(struct strbuf *out, const char *indent, const char *text)
 
 /* ---- assembly ---- */
 
-void c_need(struct c_gen *g, enum c_helper helper)
-{
-    g->helpers |= (uint64_t)1 << helper;
-}
-
 const char *c_linkage(const struct c_gen *g)
 {
     return g->what == EXPORT_FREESTANDING ? "static inline " : "";

@@ -86,8 +86,8 @@ struct c_gen {
     int failed; /* 0, or the class of the first failure; err is filled then */
     struct arena arena;
     struct strbuf head, body;
-    uint64_t helpers;      /* bit per enum c_helper */
-    struct c_facts *facts; /* by type, in the order of layout->types */
+    const char *helpers[C_HELPER_COUNT]; /* names of those that were asked for; NULL: not */
+    struct c_facts *facts;               /* by type, in the order of layout->types */
     struct c_claim *claims;
     size_t n_claims, cap_claims;
 };
@@ -98,7 +98,6 @@ int c_fail(struct c_gen *g, int class, const char *fmt, ...) __attribute__((form
 const char *c_text(struct c_gen *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* File-scope identifier that must be unique. */
 void c_claim(struct c_gen *g, const char *name, const char *origin);
-void c_need(struct c_gen *g, enum c_helper helper);
 
 /* ---- names ---- */
 
@@ -140,7 +139,7 @@ void c_emit_cases(struct c_gen *g, const struct type *type);
 void c_emit_init(struct c_gen *g, const struct type *type);
 void c_emit_check(struct c_gen *g, const struct type *type);
 void c_emit_seal(struct c_gen *g, const struct type *type);
-/* Writes the helpers in g->helpers. */
+/* Writes the helpers that head and body call. */
 void c_emit_helpers(struct c_gen *g, struct strbuf *out);
 
 /* "static inline " in a freestanding header, "" in a source file. */

@@ -13,7 +13,7 @@ static bool is_int(const struct field *f)
 
 static struct c_value run_of_bytes(struct c_gen *g, const char *pointer, uint32_t size, bool in_view)
 {
-    c_need(g, C_HELPER_BYTES);
+    g->helpers[C_HELPER_BYTES] = "bytes";
     return (struct c_value){.kind = C_BYTES,
                             .code =
                                 c_text(g, "(struct priv_%s_bytes){%s, %u}", g->layout->name, pointer, size),

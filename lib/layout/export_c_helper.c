@@ -327,10 +327,21 @@ static void emit(struct c_gen *g, struct strbuf *out, enum c_helper helper, uint
     put_text(g, out, native ? native_divide_text : helpers[helper].text, NULL);
 }
 
+/* Expressions are compiled before it is known whether all of their rule can be: what counts is the text.
+ * Every other helper needs its types itself. */
+static bool is_used(struct c_gen *g, enum c_helper helper)
+{
+    if (g->helpers[helper] == NULL)
+        return false;
+    const char *call = c_text(g, helper == C_HELPER_BYTES ? "struct priv_%s_%s" : "priv_%s_%s(",
+                              g->layout->name, g->helpers[helper]);
+    return strstr(strbuf_str(&g->body), call) != NULL;
+}
+
 void c_emit_helpers(struct c_gen *g, struct strbuf *out)
 {
     uint64_t done = 0;
     for (int i = 0; i < C_HELPER_COUNT; i++)
-        if ((g->helpers & (uint64_t)1 << i) != 0)
+        if (is_used(g, (enum c_helper)i))
             emit(g, out, (enum c_helper)i, &done);
 }

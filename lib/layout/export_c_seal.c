@@ -78,8 +78,8 @@ static void put_fresh(struct c_gen *g, struct strbuf *out, const struct type *ty
     } else if (f->repr == REPR_TYPE && f->type->kind == TYPE_STRUCT) {
         strbuf_printf(out, "    %s(%s(m));\n", c_verb(g, f->type, "init"), c_setter(g, type, f, "edit"));
     } else if (same) {
-        strbuf_printf(out, "    for (size_t i = 0; i < %u; i++)\n        m.p[%s] = 0x%02x;\n",
-                      f->size_bytes, shifted_index(g, f), bytes[0]);
+        strbuf_printf(out, "    for (size_t i = 0; i < %u; i++)\n        m.p[%s] = 0x%02x;\n", f->size_bytes,
+                      shifted_index(g, f), bytes[0]);
     } else {
         put_copy(g, out, type, f, bytes);
     }

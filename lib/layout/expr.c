@@ -36,7 +36,7 @@ enum token_kind { TOKEN_END, TOKEN_NUM, TOKEN_TEXT, TOKEN_NAME, TOKEN_PUNCT };
 
 struct token {
     enum token_kind kind;
-    size_t at;        /* offset in the source */
+    size_t at; /* offset in the source */
     expr_num num;
     const char *text; /* name, unquoted text, or punctuation */
     size_t n;
@@ -52,8 +52,8 @@ struct parser {
 
 static int fail(struct parser *p, size_t at, const char *what)
 {
-    return err_set(p->err, PLAT_EINVALID, "expression '%.*s', column %zu: %s", (int)(p->n > 200 ? 200 : p->n), p->src,
-                   at + 1, what);
+    return err_set(p->err, PLAT_EINVALID, "expression '%.*s', column %zu: %s", (int)(p->n > 200 ? 200 : p->n),
+                   p->src, at + 1, what);
 }
 
 static bool is_name_start(char c)
@@ -100,14 +100,17 @@ static int scan(struct parser *p)
     if (is_name_start(c)) {
         while (p->at < p->n && (is_name_start(p->src[p->at]) || is_digit(p->src[p->at])))
             p->at++;
-        p->token = (struct token){.kind = TOKEN_NAME, .at = start, .text = p->src + start, .n = p->at - start};
+        p->token =
+            (struct token){.kind = TOKEN_NAME, .at = start, .text = p->src + start, .n = p->at - start};
         return 0;
     }
     if (c == '\'' || c == '"') {
         const char *close = memchr(p->src + start + 1, c, p->n - start - 1);
         if (close == NULL)
             return fail(p, start, "text is not closed");
-        p->token = (struct token){.kind = TOKEN_TEXT, .at = start, .text = p->src + start + 1,
+        p->token = (struct token){.kind = TOKEN_TEXT,
+                                  .at = start,
+                                  .text = p->src + start + 1,
                                   .n = (size_t)(close - (p->src + start + 1))};
         p->at = (size_t)(close - p->src) + 1;
         return 0;
@@ -118,7 +121,8 @@ static int scan(struct parser *p)
         if (p->n - start >= 2 && memcmp(p->src + start, two[i], 2) == 0)
             length = 2;
     if (strchr("+-*/%&|^~!<>=?:.,()[]", c) == NULL || (c == '=' && length == 1))
-        return fail(p, start, c == '=' ? "'=' is not an operator; comparison is '=='" : "unexpected character");
+        return fail(p, start,
+                    c == '=' ? "'=' is not an operator; comparison is '=='" : "unexpected character");
     p->token = (struct token){.kind = TOKEN_PUNCT, .at = start, .text = p->src + start, .n = length};
     p->at += length;
     return 0;
@@ -126,14 +130,16 @@ static int scan(struct parser *p)
 
 static bool at_punct(const struct parser *p, const char *punct)
 {
-    return p->token.kind == TOKEN_PUNCT && p->token.n == strlen(punct) && memcmp(p->token.text, punct, p->token.n) == 0;
+    return p->token.kind == TOKEN_PUNCT && p->token.n == strlen(punct) &&
+           memcmp(p->token.text, punct, p->token.n) == 0;
 }
 
 static int expect(struct parser *p, const char *punct)
 {
     if (!at_punct(p, punct)) {
         char what[64];
-        (void)snprintf(what, sizeof what, "expected '%s'%s", punct, p->token.kind == TOKEN_END ? " before the end" : "");
+        (void)snprintf(what, sizeof what, "expected '%s'%s", punct,
+                       p->token.kind == TOKEN_END ? " before the end" : "");
         return fail(p, p->token.at, what);
     }
     return scan(p);
@@ -223,7 +229,8 @@ static int parse_primary(struct parser *p, const struct expr **ret)
         if ((rc = copy_token(p, &text)) != 0 || (rc = scan(p)) != 0)
             return rc;
         if (token.kind == TOKEN_TEXT)
-            return make(p, (struct expr){.op = EXPR_TEXT, .text = text, .text_bytes = token.n}, token.at, ret);
+            return make(p, (struct expr){.op = EXPR_TEXT, .text = text, .text_bytes = token.n}, token.at,
+                        ret);
         if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
             return make(p, (struct expr){.op = EXPR_NUM, .num = text[0] == 't'}, token.at, ret);
         if (at_punct(p, "("))
@@ -235,7 +242,8 @@ static int parse_primary(struct parser *p, const struct expr **ret)
             return rc;
         return expect(p, ")");
     }
-    return fail(p, token.at, token.kind == TOKEN_END ? "expected a value before the end" : "expected a value");
+    return fail(p, token.at,
+                token.kind == TOKEN_END ? "expected a value before the end" : "expected a value");
 }
 
 static int parse_postfix(struct parser *p, const struct expr **ret)
@@ -266,7 +274,10 @@ static int parse_postfix(struct parser *p, const struct expr **ret)
 static int parse_unary(struct parser *p, const struct expr **ret)
 {
     size_t at = p->token.at;
-    enum expr_op op = at_punct(p, "!") ? EXPR_NOT : at_punct(p, "~") ? EXPR_BITNOT : at_punct(p, "-") ? EXPR_NEG : EXPR_NUM;
+    enum expr_op op = at_punct(p, "!")   ? EXPR_NOT
+                      : at_punct(p, "~") ? EXPR_BITNOT
+                      : at_punct(p, "-") ? EXPR_NEG
+                                         : EXPR_NUM;
     if (op == EXPR_NUM)
         return parse_postfix(p, ret);
     if (++p->depth > EXPR_MAX_DEPTH)
@@ -285,10 +296,11 @@ struct binary {
     int level;
 };
 static const struct binary binaries[] = {
-    {"||", EXPR_OR, 1},     {"&&", EXPR_AND, 2}, {"==", EXPR_EQ, 3},  {"!=", EXPR_NE, 3},  {"<", EXPR_LT, 4},
-    {"<=", EXPR_LE, 4},     {">", EXPR_GT, 4},   {">=", EXPR_GE, 4},  {"|", EXPR_BITOR, 5}, {"^", EXPR_BITXOR, 6},
-    {"&", EXPR_BITAND, 7},  {"<<", EXPR_SHL, 8}, {">>", EXPR_SHR, 8}, {"+", EXPR_ADD, 9},  {"-", EXPR_SUB, 9},
-    {"*", EXPR_MUL, 10},    {"/", EXPR_DIV, 10}, {"%", EXPR_MOD, 10},
+    {"||", EXPR_OR, 1},   {"&&", EXPR_AND, 2},   {"==", EXPR_EQ, 3},    {"!=", EXPR_NE, 3},
+    {"<", EXPR_LT, 4},    {"<=", EXPR_LE, 4},    {">", EXPR_GT, 4},     {">=", EXPR_GE, 4},
+    {"|", EXPR_BITOR, 5}, {"^", EXPR_BITXOR, 6}, {"&", EXPR_BITAND, 7}, {"<<", EXPR_SHL, 8},
+    {">>", EXPR_SHR, 8},  {"+", EXPR_ADD, 9},    {"-", EXPR_SUB, 9},    {"*", EXPR_MUL, 10},
+    {"/", EXPR_DIV, 10},  {"%", EXPR_MOD, 10},
 };
 
 static int parse_binary(struct parser *p, int level, const struct expr **ret)
@@ -334,7 +346,8 @@ int expr_parse(struct arena *arena, const char *text, size_t n, const struct exp
 {
     struct parser p = {.arena = arena, .src = text, .n = n, .err = err};
     if (n > EXPR_MAX_TEXT_BYTES)
-        return err_set(err, PLAT_ELIMIT, "expression of %zu bytes is longer than %d", n, (int)EXPR_MAX_TEXT_BYTES);
+        return err_set(err, PLAT_ELIMIT, "expression of %zu bytes is longer than %d", n,
+                       (int)EXPR_MAX_TEXT_BYTES);
     const struct expr *e = NULL;
     int rc = scan(&p);
     if (rc == 0)

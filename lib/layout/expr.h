@@ -24,12 +24,7 @@
 #include "lib/base/err.h"
 #include "lib/base/text.h"
 
-enum {
-    EXPR_MAX_TEXT_BYTES = 1024,
-    EXPR_MAX_DEPTH = 64,
-    EXPR_MAX_NODES = 512,
-    EXPR_MAX_ARGS = 4
-};
+enum { EXPR_MAX_TEXT_BYTES = 1024, EXPR_MAX_DEPTH = 64, EXPR_MAX_NODES = 512, EXPR_MAX_ARGS = 4 };
 
 /* Wide enough for both u64 and s64; every result is checked to lie in [-2^63, 2^64). */
 typedef __int128 expr_num;
@@ -41,12 +36,28 @@ enum expr_op {
     EXPR_MEMBER, /* arg[0] . text */
     EXPR_INDEX,  /* arg[0] [ arg[1] ] */
     EXPR_CALL,   /* text ( arg[0..n_args) ), zero: zero_arg */
-    EXPR_NOT, EXPR_BITNOT, EXPR_NEG,
-    EXPR_MUL, EXPR_DIV, EXPR_MOD, EXPR_ADD, EXPR_SUB, EXPR_SHL, EXPR_SHR,
-    EXPR_BITAND, EXPR_BITXOR, EXPR_BITOR,
-    EXPR_LT, EXPR_LE, EXPR_GT, EXPR_GE, EXPR_EQ, EXPR_NE,
-    EXPR_AND, EXPR_OR,
-    EXPR_COND    /* arg[0] ? arg[1] : arg[2] */
+    EXPR_NOT,
+    EXPR_BITNOT,
+    EXPR_NEG,
+    EXPR_MUL,
+    EXPR_DIV,
+    EXPR_MOD,
+    EXPR_ADD,
+    EXPR_SUB,
+    EXPR_SHL,
+    EXPR_SHR,
+    EXPR_BITAND,
+    EXPR_BITXOR,
+    EXPR_BITOR,
+    EXPR_LT,
+    EXPR_LE,
+    EXPR_GT,
+    EXPR_GE,
+    EXPR_EQ,
+    EXPR_NE,
+    EXPR_AND,
+    EXPR_OR,
+    EXPR_COND /* arg[0] ? arg[1] : arg[2] */
 };
 
 struct expr {
@@ -61,16 +72,19 @@ struct expr {
     const struct expr *zero_arg;
     unsigned function; /* CALL: index in expr_functions */
     /* Set by the loader's resolver, so that evaluation does not search by name: */
-    int binding;             /* enum expr_binding */
-    const void *target;      /* struct field / struct param / struct map_entry, by binding */
+    int binding;        /* enum expr_binding */
+    const void *target; /* struct field / struct param / struct map_entry, by binding */
 };
 
 enum expr_binding {
-    BIND_NONE,   /* not resolved (members of unions are looked up when evaluated) */
-    BIND_FIELD,  /* target: const struct field of the struct at hand, or of arg[0] for MEMBER */
-    BIND_PARAM,  /* target: const struct param */
-    BIND_MAP,    /* target: const struct map_entry */
-    BIND_SELF, BIND_PARENT, BIND_INDEX, BIND_IMAGE
+    BIND_NONE,  /* not resolved (members of unions are looked up when evaluated) */
+    BIND_FIELD, /* target: const struct field of the struct at hand, or of arg[0] for MEMBER */
+    BIND_PARAM, /* target: const struct param */
+    BIND_MAP,   /* target: const struct map_entry */
+    BIND_SELF,
+    BIND_PARENT,
+    BIND_INDEX,
+    BIND_IMAGE
 };
 
 struct expr_function {
@@ -83,7 +97,8 @@ extern const struct expr_function expr_functions[];
 extern const size_t n_expr_functions;
 
 /* Parses into the arena. Error text carries the column and what was expected. */
-int expr_parse(struct arena *arena, const char *text, size_t n, const struct expr **ret, struct plat_err *err);
+int expr_parse(struct arena *arena, const char *text, size_t n, const struct expr **ret,
+               struct plat_err *err);
 
 /* Checked arithmetic shared with the C generator's output; false on overflow or division by zero. */
 bool expr_arith(enum expr_op op, expr_num a, expr_num b, expr_num *ret);

@@ -13,8 +13,8 @@ struct image_cache {
     enum place_state state;
     struct map_place place;
     uint8_t *buf;
-    size_t buf_bytes;      /* allocated */
-    bool busy;             /* sizing an instance: its length may not depend on itself */
+    size_t buf_bytes; /* allocated */
+    bool busy;        /* sizing an instance: its length may not depend on itself */
     bool loaded;
     uint64_t loaded_start; /* in the device */
     size_t loaded_bytes;
@@ -42,7 +42,8 @@ int image_open(const struct layout *layout, struct plat_dev *dev, const struct p
             i++;
         if (i == layout->n_params) {
             image_close(image);
-            return err_set(err, PLAT_EINVALID, "layout '%s' has no parameter '%s'", layout->name, settings[s].name);
+            return err_set(err, PLAT_EINVALID, "layout '%s' has no parameter '%s'", layout->name,
+                           settings[s].name);
         }
         const struct param *param = &layout->params[i];
         bool allowed = param->n_choices == 0;
@@ -98,7 +99,8 @@ bool layout_matches(const struct layout *layout, struct plat_dev *dev, const str
     return found;
 }
 
-static int find_place(struct image *image, const struct map_entry *entry, struct map_place *ret, struct plat_err *err)
+static int find_place(struct image *image, const struct map_entry *entry, struct map_place *ret,
+                      struct plat_err *err)
 {
     struct eval ctx = {.image = image};
     struct map_place place = {.present = true, .count = 1};
@@ -133,7 +135,8 @@ static int find_place(struct image *image, const struct map_entry *entry, struct
     return rc;
 }
 
-int image_map_place(struct image *image, const struct map_entry *entry, struct map_place *ret, struct plat_err *err)
+int image_map_place(struct image *image, const struct map_entry *entry, struct map_place *ret,
+                    struct plat_err *err)
 {
     struct image_cache *cache = &image->cache[entry - image->layout->map];
     if (cache->state == PLACE_BUSY)

@@ -41,7 +41,8 @@ static int field_size(const struct inst *inst, const struct field *field, uint64
     if (field->repr == REPR_TYPE && field->type->size_bytes == 0) {
         struct inst nested;
         if (start > inst->size_bytes)
-            return err_set(err, PLAT_ECORRUPT, "field '%s' starts behind the end of its structure", field->name);
+            return err_set(err, PLAT_ECORRUPT, "field '%s' starts behind the end of its structure",
+                           field->name);
         int rc = inst_make(inst->image, field->type, inst->bytes + start, inst->size_bytes - (size_t)start,
                            inst->offset + start, field->name, &nested, err);
         if (rc != 0)
@@ -50,17 +51,20 @@ static int field_size(const struct inst *inst, const struct field *field, uint64
     }
     uint64_t bytes;
     if (!mul_u64(one, count, &bytes) || bytes > LAYOUT_MAX_STRUCT_BYTES)
-        return err_set(err, PLAT_ECORRUPT, "field '%s' would take %llu elements of %llu bytes; the limit is %d bytes",
-                       field->name, (unsigned long long)count, (unsigned long long)one, (int)LAYOUT_MAX_STRUCT_BYTES);
+        return err_set(
+            err, PLAT_ECORRUPT, "field '%s' would take %llu elements of %llu bytes; the limit is %d bytes",
+            field->name, (unsigned long long)count, (unsigned long long)one, (int)LAYOUT_MAX_STRUCT_BYTES);
     *ret = bytes;
     return 0;
 }
 
-int inst_field_place(const struct inst *inst, const struct field *field, struct range *ret, struct plat_err *err)
+int inst_field_place(const struct inst *inst, const struct field *field, struct range *ret,
+                     struct plat_err *err)
 {
     const struct type *shape = inst_shape(inst);
     if (shape == NULL)
-        return err_at(err, PLAT_ECORRUPT, inst->offset, inst->path, "no case of union '%s' fits", inst->type->name);
+        return err_at(err, PLAT_ECORRUPT, inst->offset, inst->path, "no case of union '%s' fits",
+                      inst->type->name);
     struct range place = {field->offset_bytes, field->size_bytes};
     if (field->offset_bytes == FIELD_OFFSET_DYNAMIC || field->count_expr != NULL || field->size_bytes == 0) {
         place.start = 0;
@@ -87,11 +91,12 @@ int inst_field_place(const struct inst *inst, const struct field *field, struct 
 int inst_make(struct image *image, const struct type *type, const uint8_t *bytes, size_t n, uint64_t offset,
               const char *path, struct inst *ret, struct plat_err *err)
 {
-    struct inst inst = {.image = image, .type = type, .bytes = bytes, .size_bytes = n, .offset = offset, .path = path};
+    struct inst inst = {
+        .image = image, .type = type, .bytes = bytes, .size_bytes = n, .offset = offset, .path = path};
     uint64_t needed = type->size_bytes != 0 ? type->size_bytes : type->min_bytes;
     if (n < needed)
-        return err_at(err, PLAT_ECORRUPT, offset, path, "'%s' takes %llu bytes, but only %zu are left", type->name,
-                      (unsigned long long)needed, n);
+        return err_at(err, PLAT_ECORRUPT, offset, path, "'%s' takes %llu bytes, but only %zu are left",
+                      type->name, (unsigned long long)needed, n);
     if (type->size_bytes == 0) {
         const struct type *shape = inst_shape(&inst);
         if (shape == NULL)
@@ -104,8 +109,9 @@ int inst_make(struct image *image, const struct type *type, const uint8_t *bytes
                 return rc;
             needed += bytes_of_field;
             if (needed > n)
-                return err_at(err, PLAT_ECORRUPT, offset, path, "'%s' needs %llu bytes up to field '%s', but only %zu are left",
-                              shape->name, (unsigned long long)needed, shape->fields[i].name, n);
+                return err_at(err, PLAT_ECORRUPT, offset, path,
+                              "'%s' needs %llu bytes up to field '%s', but only %zu are left", shape->name,
+                              (unsigned long long)needed, shape->fields[i].name, n);
         }
     }
     inst.size_bytes = (size_t)needed;
@@ -132,8 +138,8 @@ int inst_nested(const struct inst *inst, const struct field *field, uint64_t ind
         field_path(inst, field, index, path_buf, path_buf_bytes);
         path = path_buf;
     }
-    rc = inst_make(inst->image, field->type, inst->bytes + place.start, (size_t)place.bytes, inst->offset + place.start,
-                   path, ret, err);
+    rc = inst_make(inst->image, field->type, inst->bytes + place.start, (size_t)place.bytes,
+                   inst->offset + place.start, path, ret, err);
     if (rc == 0) {
         ret->parent = inst;
         ret->index = index;
@@ -155,11 +161,13 @@ int inst_count(const struct inst *inst, const struct field *field, uint64_t *ret
     return rc;
 }
 
-void field_path(const struct inst *inst, const struct field *field, uint64_t index, char *buf, size_t buf_bytes)
+void field_path(const struct inst *inst, const struct field *field, uint64_t index, char *buf,
+                size_t buf_bytes)
 {
     const char *dot = inst->path[0] != '\0' ? "." : "";
     if (field->is_array)
-        (void)snprintf(buf, buf_bytes, "%s%s%s[%llu]", inst->path, dot, field->name, (unsigned long long)index);
+        (void)snprintf(buf, buf_bytes, "%s%s%s[%llu]", inst->path, dot, field->name,
+                       (unsigned long long)index);
     else
         (void)snprintf(buf, buf_bytes, "%s%s%s", inst->path, dot, field->name);
 }

@@ -37,15 +37,15 @@ bool layout_matches(const struct layout *layout, struct plat_dev *dev, const str
 /* ---- instances ---- */
 
 struct inst {
-    struct image *image;      /* for params, map names; never NULL */
-    const struct type *type;  /* struct or union */
-    const uint8_t *bytes;     /* size_bytes of them; the owner is whoever made the instance */
-    size_t size_bytes;        /* on disk, dynamic parts included */
-    uint64_t offset;          /* of byte 0 in image->dev */
-    const struct inst *parent;/* enclosing struct, or NULL */
-    uint64_t index;           /* position in its array, or 0 */
-    bool is_mirror;           /* a declared copy: what is wrong with it is that it differs, nothing else */
-    const char *path;         /* "primary", "dir[\"/EFI\"][2]": relative to the layer; owned by the maker */
+    struct image *image;       /* for params, map names; never NULL */
+    const struct type *type;   /* struct or union */
+    const uint8_t *bytes;      /* size_bytes of them; the owner is whoever made the instance */
+    size_t size_bytes;         /* on disk, dynamic parts included */
+    uint64_t offset;           /* of byte 0 in image->dev */
+    const struct inst *parent; /* enclosing struct, or NULL */
+    uint64_t index;            /* position in its array, or 0 */
+    bool is_mirror;            /* a declared copy: what is wrong with it is that it differs, nothing else */
+    const char *path;          /* "primary", "dir[\"/EFI\"][2]": relative to the layer; owned by the maker */
 };
 
 /* Lays `type` over bytes that the caller holds. PLAT_ECORRUPT when n is too small (dynamic sizes resolved). */
@@ -63,11 +63,13 @@ struct map_place {
     uint64_t stride;
     bool is_array;
 };
-int image_map_place(struct image *image, const struct map_entry *entry, struct map_place *ret, struct plat_err *err);
+int image_map_place(struct image *image, const struct map_entry *entry, struct map_place *ret,
+                    struct plat_err *err);
 /* Which case a union takes here (-1: none), or the type itself. */
 const struct type *inst_shape(const struct inst *inst);
 /* Offset and size of a field within its instance. */
-int inst_field_place(const struct inst *inst, const struct field *field, struct range *ret, struct plat_err *err);
+int inst_field_place(const struct inst *inst, const struct field *field, struct range *ret,
+                     struct plat_err *err);
 /* A nested struct field, or element `index` of an array of structs, as an instance (parent = inst). `path_buf`
  * holds its path. */
 int inst_nested(const struct inst *inst, const struct field *field, uint64_t index, char *path_buf,
@@ -78,12 +80,12 @@ int inst_nested(const struct inst *inst, const struct field *field, uint64_t ind
 struct value {
     const struct inst *inst;
     const struct field *field;
-    uint64_t index;   /* element of an array field */
+    uint64_t index;     /* element of an array field */
     struct range place; /* in the image */
     const uint8_t *bytes;
     size_t n;
     bool is_number;
-    uint64_t number;    /* sign-extended for signed fields */
+    uint64_t number; /* sign-extended for signed fields */
 };
 /* Decodes element `index` of a field (not of REPR_TYPE). */
 int inst_value(const struct inst *inst, const struct field *field, uint64_t index, struct value *ret,
@@ -99,12 +101,12 @@ void value_json(const struct value *value, struct strbuf *ret);
 
 struct finding {
     enum severity severity;
-    const char *id;    /* "const", "derive", "reserved", "enum", "mirror", or the rule's own id */
-    const char *path;  /* layer-relative path of the field or structure */
+    const char *id;   /* "const", "derive", "reserved", "enum", "mirror", or the rule's own id */
+    const char *path; /* layer-relative path of the field or structure */
     bool has_offset;
-    uint64_t offset;   /* in the layer's device */
-    uint64_t bytes;    /* how many bytes it concerns; 0: unknown */
-    const char *text;  /* sentence */
+    uint64_t offset;               /* in the layer's device */
+    uint64_t bytes;                /* how many bytes it concerns; 0: unknown */
+    const char *text;              /* sentence */
     const char *expected, *found;  /* NULL when they do not apply */
     const char *const *refused_by; /* NULL-terminated or NULL */
 };
@@ -130,8 +132,8 @@ int image_check_rules(struct image *image, const struct finding_sink *sink, stru
 /* Zero, then constants and defaults. bytes must hold the type's fixed size. */
 int inst_init(const struct type *type, uint8_t *bytes, size_t n, struct plat_err *err);
 /* Set one field from text as value_text prints it (numbers, enum names, guid, text). Validates range, not rules. */
-int inst_set(const struct inst *inst, const struct field *field, uint64_t index, const char *text, uint8_t *bytes,
-             struct plat_err *err);
+int inst_set(const struct inst *inst, const struct field *field, uint64_t index, const char *text,
+             uint8_t *bytes, struct plat_err *err);
 /* Recompute every derived field of the instance in dependency order. `bytes` is inst->bytes, writable. */
 int inst_seal(const struct inst *inst, uint8_t *bytes, struct plat_err *err);
 
@@ -140,7 +142,7 @@ int inst_seal(const struct inst *inst, uint8_t *bytes, struct plat_err *err);
 struct extent {
     struct range place; /* in the layer's device */
     enum extent_kind kind;
-    const char *path;   /* owner: structure path or file path; layer-relative */
+    const char *path; /* owner: structure path or file path; layer-relative */
 };
 /* Arrays longer than this (a FAT, say) are announced, but their elements come only to a sink that asks for them. */
 enum { WALK_BULK_ELEMENTS = 16384 };
@@ -151,9 +153,9 @@ struct walk_sink {
     bool (*wants)(void *ctx, const char *path);
     /* An array starts; elements follow as instances with [i] behind its path. NULL: ignored. */
     int (*array)(void *ctx, const char *path, uint64_t count, const struct type *type);
-    int (*instance)(void *ctx, const struct inst *inst); /* NULL: ignored */
+    int (*instance)(void *ctx, const struct inst *inst);   /* NULL: ignored */
     int (*extent)(void *ctx, const struct extent *extent); /* NULL: ignored */
-    struct finding_sink findings; /* damage met on the way; fn may be NULL */
+    struct finding_sink findings;                          /* damage met on the way; fn may be NULL */
 };
 /* Produces the static map. A map entry that is not all there, or has no place, is a finding and not a failure;
  * PLAT_EIO and PLAT_ENOMEM fail. */

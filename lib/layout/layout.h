@@ -77,12 +77,12 @@
 enum {
     LAYOUT_MAX_FILE_BYTES = 1 << 20,
     LAYOUT_MAX_TYPES = 512,
-    LAYOUT_MAX_FIELDS = 512,      /* per struct */
-    LAYOUT_MAX_VALUES = 1024,     /* per enum or flag set */
+    LAYOUT_MAX_FIELDS = 512,  /* per struct */
+    LAYOUT_MAX_VALUES = 1024, /* per enum or flag set */
     LAYOUT_MAX_MAP = 256,
     LAYOUT_MAX_RULES = 256,
     LAYOUT_MAX_PARAMS = 64,
-    LAYOUT_MAX_NESTING = 16,      /* struct within struct */
+    LAYOUT_MAX_NESTING = 16, /* struct within struct */
     LAYOUT_MAX_STRUCT_BYTES = 1 << 20,
     LAYOUT_MAX_NAME_BYTES = 64
 };
@@ -90,7 +90,7 @@ enum {
 enum type_kind { TYPE_STRUCT, TYPE_UNION, TYPE_ENUM, TYPE_FLAGS, TYPE_BITS };
 
 enum field_repr {
-    REPR_UINT,  /* width_bytes, big_endian; type NULL or enum/flags/bits */
+    REPR_UINT, /* width_bytes, big_endian; type NULL or enum/flags/bits */
     REPR_SINT,
     REPR_BOTH,  /* both-endian pair: 2*width_bytes on disk, little first */
     REPR_CHARS, /* count bytes of text */
@@ -100,7 +100,18 @@ enum field_repr {
     REPR_UUID,  /* 16 bytes in text order */
     REPR_TYPE   /* a struct or union: field.type */
 };
-enum field_as { AS_DEFAULT, AS_HEX, AS_DEC, AS_OCTAL, AS_SIZE, AS_UNIX_S, AS_UNIX_MS, AS_UNIX_NS, AS_FAT_DATE, AS_FAT_TIME };
+enum field_as {
+    AS_DEFAULT,
+    AS_HEX,
+    AS_DEC,
+    AS_OCTAL,
+    AS_SIZE,
+    AS_UNIX_S,
+    AS_UNIX_MS,
+    AS_UNIX_NS,
+    AS_FAT_DATE,
+    AS_FAT_TIME
+};
 enum field_pad { PAD_NUL, PAD_SPACE, PAD_NONE };
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE };
 enum extent_kind { EXTENT_METADATA, EXTENT_DATA, EXTENT_FREE, EXTENT_PADDING };
@@ -112,8 +123,8 @@ struct rule {
     const char *each;        /* map array name, or NULL */
     const struct expr *when; /* NULL: always */
     const struct expr *must;
-    const char *must_text;   /* source of must */
-    const char *say;         /* template, or NULL */
+    const char *must_text;         /* source of must */
+    const char *say;               /* template, or NULL */
     const struct expr **say_exprs; /* one for each {..} in say, in order */
     size_t n_say_exprs;
     enum severity severity;
@@ -123,34 +134,35 @@ struct rule {
 struct const_value {
     bool set;
     bool is_number;
-    uint64_t number;       /* two's complement for negative constants */
-    const uint8_t *bytes;  /* text and hex: exact bytes, shorter than the field means padding follows */
+    uint64_t number;      /* two's complement for negative constants */
+    const uint8_t *bytes; /* text and hex: exact bytes, shorter than the field means padding follows */
     size_t n;
 };
 
 struct enum_value {
     const char *name;
     const char *doc;
-    uint64_t value;  /* enum: the value; flags: the mask, not shifted down */
-    unsigned shift;  /* flags: lowest bit */
-    unsigned width;  /* flags: bits */
+    uint64_t value; /* enum: the value; flags: the mask, not shifted down */
+    unsigned shift; /* flags: lowest bit */
+    unsigned width; /* flags: bits */
 };
 
 struct field {
     const char *name;
-    const char *doc;        /* "" when none */
-    const char *unit;       /* NULL when none */
-    const char *type_text;  /* as written in the schema */
+    const char *doc;       /* "" when none */
+    const char *unit;      /* NULL when none */
+    const char *type_text; /* as written in the schema */
     enum field_repr repr;
-    unsigned width_bytes;   /* of one element: integers 1..8, guid 16; chars/bytes 1, utf16 2; struct: its size */
+    unsigned
+        width_bytes; /* of one element: integers 1..8, guid 16; chars/bytes 1, utf16 2; struct: its size */
     bool big_endian;
-    bool is_array;          /* "count" given (chars/utf16/bytes are not arrays: count is their length) */
-    const struct type *type;      /* struct, union, enum, flags, bits; or NULL */
-    uint32_t count;               /* elements or length; 1 for scalars; valid when count_expr == NULL */
-    const struct expr *count_expr;/* dynamic length */
-    uint32_t offset_bytes;        /* in the struct, or FIELD_OFFSET_DYNAMIC */
-    uint32_t size_bytes;          /* on disk; 0 when dynamic */
-    unsigned bit_shift, bit_width;/* members of a bits type only */
+    bool is_array;           /* "count" given (chars/utf16/bytes are not arrays: count is their length) */
+    const struct type *type; /* struct, union, enum, flags, bits; or NULL */
+    uint32_t count;          /* elements or length; 1 for scalars; valid when count_expr == NULL */
+    const struct expr *count_expr;       /* dynamic length */
+    uint32_t offset_bytes;               /* in the struct, or FIELD_OFFSET_DYNAMIC */
+    uint32_t size_bytes;                 /* on disk; 0 when dynamic */
+    unsigned bit_shift, bit_width;       /* members of a bits type only */
     struct const_value constant, preset; /* "const", "default" */
     const struct rule *valid;
     size_t n_valid;
@@ -173,18 +185,18 @@ struct type {
     const char *name;
     const char *doc;
     enum type_kind kind;
-    uint32_t size_bytes;    /* struct and union: fixed size, or 0 when dynamic; others: base width */
-    uint32_t min_bytes;     /* fixed part of a dynamic struct */
+    uint32_t size_bytes; /* struct and union: fixed size, or 0 when dynamic; others: base width */
+    uint32_t min_bytes;  /* fixed part of a dynamic struct */
     bool big_endian;
-    bool is_signed;         /* enum base */
+    bool is_signed; /* enum base */
     bool open;
-    const struct field *fields;  /* struct; bits (bit_shift/bit_width) */
+    const struct field *fields; /* struct; bits (bit_shift/bit_width) */
     size_t n_fields;
     const struct rule *rules;
     size_t n_rules;
     const struct enum_value *values; /* enum, flags */
     size_t n_values;
-    const struct type *head;         /* union */
+    const struct type *head; /* union */
     const struct union_case *cases;
     size_t n_cases;
 };
@@ -216,7 +228,7 @@ struct map_entry {
     const struct expr *count;  /* NULL: a single instance */
     const struct expr *stride; /* NULL: size of the type */
     const struct expr *when;
-    enum severity severity;    /* of a differing mirror */
+    enum severity severity; /* of a differing mirror */
     const char *const *refused_by;
 };
 
@@ -242,7 +254,8 @@ struct layout {
 
 /* Reads JSON text. `source_name` is used in messages only. Errors: PLAT_EINVALID with err.path such as
  * "types.header.fields[3].derive". */
-int layout_load(const char *json, size_t n, const char *source_name, struct layout **ret, struct plat_err *err);
+int layout_load(const char *json, size_t n, const char *source_name, struct layout **ret,
+                struct plat_err *err);
 int layout_load_file(const char *path, struct layout **ret, struct plat_err *err);
 void layout_free(struct layout *layout);
 

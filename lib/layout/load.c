@@ -74,8 +74,9 @@ static int load_rule(struct loader *ld, json_t *json, bool each_allowed, struct 
         return load_expr_text(ld, json, &ret->must, &ret->must_text);
     if (!json_is_object(json))
         return load_fail(ld, "a rule must be an expression or an object with \"must\"");
-    int rc = load_keys(ld, json, each_allowed ? "id each when must say severity refused_by doc"
-                                              : "id when must say severity refused_by doc");
+    int rc = load_keys(ld, json,
+                       each_allowed ? "id each when must say severity refused_by doc"
+                                    : "id when must say severity refused_by doc");
     if (rc == 0)
         rc = load_text(ld, json, "id", &ret->id);
     const char *doc = NULL; /* for readers of the schema */
@@ -259,7 +260,8 @@ static int load_map_entry(struct loader *ld, json_t *json, size_t n_before, stru
     if (!json_is_object(json))
         return load_fail(ld, "a map entry must be an object");
     *ret = (struct map_entry){.doc = "", .severity = SEVERITY_ERROR};
-    int rc = load_keys(ld, json, "name type mirror extent at bytes count stride when doc severity refused_by");
+    int rc =
+        load_keys(ld, json, "name type mirror extent at bytes count stride when doc severity refused_by");
     if (rc == 0)
         rc = load_text(ld, json, "name", &ret->name);
     if (rc == 0 && ret->name == NULL)
@@ -361,19 +363,22 @@ static int load_body(struct loader *ld, json_t *json)
     return rc == 0 ? load_resolve(ld) : rc;
 }
 
-int layout_load(const char *json, size_t n, const char *source_name, struct layout **ret, struct plat_err *err)
+int layout_load(const char *json, size_t n, const char *source_name, struct layout **ret,
+                struct plat_err *err)
 {
     struct loader ld = {.err = err};
     json_error_t fault;
     json_t *root = NULL;
     int rc;
     if (n > LAYOUT_MAX_FILE_BYTES) {
-        rc = err_set(err, PLAT_ELIMIT, "schema of %zu bytes is larger than %d", n, (int)LAYOUT_MAX_FILE_BYTES);
+        rc =
+            err_set(err, PLAT_ELIMIT, "schema of %zu bytes is larger than %d", n, (int)LAYOUT_MAX_FILE_BYTES);
         goto out;
     }
     root = json_loadb(json, n, JSON_REJECT_DUPLICATES, &fault);
     if (root == NULL) {
-        rc = err_set(err, PLAT_EINVALID, "line %d, column %d: not JSON: %s", fault.line, fault.column, fault.text);
+        rc = err_set(err, PLAT_EINVALID, "line %d, column %d: not JSON: %s", fault.line, fault.column,
+                     fault.text);
         goto out;
     }
     ld.layout = calloc(1, sizeof *ld.layout);

@@ -10,11 +10,11 @@ enum load_state { LOAD_NEW, LOAD_BUSY, LOAD_DONE };
 
 struct loader {
     struct layout *layout;
-    struct type **types;        /* as layout->types, writable */
+    struct type **types; /* as layout->types, writable */
     json_t **type_json;
-    unsigned char *type_state;  /* enum load_state */
+    unsigned char *type_state; /* enum load_state */
     unsigned nesting;
-    struct strbuf path;         /* where in the schema we are */
+    struct strbuf path; /* where in the schema we are */
     struct plat_err *err;
 };
 
@@ -30,7 +30,8 @@ int load_keys(struct loader *ld, json_t *object, const char *known);
 /* Optional members: *ret stays untouched when the key is absent. Text is copied into the arena. */
 int load_text(struct loader *ld, json_t *object, const char *key, const char **ret);
 int load_bool(struct loader *ld, json_t *object, const char *key, bool *ret);
-int load_expr(struct loader *ld, json_t *object, const char *key, const struct expr **ret, const char **ret_text);
+int load_expr(struct loader *ld, json_t *object, const char *key, const struct expr **ret,
+              const char **ret_text);
 /* Number, or text holding a number; negative ones in two's complement with *ret_negative set. */
 int load_number_value(struct loader *ld, json_t *value, uint64_t *ret, bool *ret_negative);
 int load_number(struct loader *ld, json_t *object, const char *key, uint64_t max, uint64_t *ret);
@@ -45,7 +46,8 @@ int load_rules(struct loader *ld, json_t *value, bool each_allowed, const struct
 int load_all_types(struct loader *ld, json_t *types);
 /* The type called `name`, loaded (its own types first); an unknown one is an error. */
 int load_type_named(struct loader *ld, const char *name, const struct type **ret);
-int load_const(struct loader *ld, json_t *object, const char *key, const struct field *field, struct const_value *ret);
+int load_const(struct loader *ld, json_t *object, const char *key, const struct field *field,
+               struct const_value *ret);
 int load_field(struct loader *ld, json_t *json, const struct type *type, struct field *ret);
 
 /* Binds every name in every expression; reports those that resolve to nothing. */

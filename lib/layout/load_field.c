@@ -56,7 +56,8 @@ static int parse_run_type(struct loader *ld, const char *text, struct field *ret
         if (length->op != EXPR_NUM)
             ret->count_expr = length;
         else if (length->num == 0 || length->num > LAYOUT_MAX_STRUCT_BYTES)
-            return load_fail(ld, "length in '%.80s' must lie between 1 and %d", text, (int)LAYOUT_MAX_STRUCT_BYTES);
+            return load_fail(ld, "length in '%.80s' must lie between 1 and %d", text,
+                             (int)LAYOUT_MAX_STRUCT_BYTES);
         else
             ret->count = (uint32_t)length->num;
         *ret_matched = true;
@@ -105,7 +106,8 @@ static bool fits(uint64_t number, bool negative, const struct field *field)
     return room >= 64 || number >> room == 0;
 }
 
-int load_const(struct loader *ld, json_t *object, const char *key, const struct field *field, struct const_value *ret)
+int load_const(struct loader *ld, json_t *object, const char *key, const struct field *field,
+               struct const_value *ret)
 {
     json_t *value = json_object_get(object, key);
     if (value == NULL)
@@ -166,7 +168,7 @@ found:
     return 0;
 }
 
-static const char *const as_names[] = {"default", "hex",     "dec",     "octal",    "size",    "unix_s",
+static const char *const as_names[] = {"default", "hex",     "dec",      "octal",    "size", "unix_s",
                                        "unix_ms", "unix_ns", "fat_date", "fat_time", NULL};
 static const char *const pad_names[] = {"nul", "space", "none", NULL};
 

@@ -25,7 +25,8 @@ static int place_field(struct loader *ld, json_t *json, struct field *f, uint64_
     }
     bool varies = f->count_expr != NULL || (f->repr == REPR_TYPE && f->type->size_bytes == 0);
     if (varies && f->repr == REPR_TYPE && f->is_array && f->type->size_bytes == 0)
-        return load_fail(ld, "an array of structs of varying size is for the driver's walk, not for a layout");
+        return load_fail(ld,
+                         "an array of structs of varying size is for the driver's walk, not for a layout");
     if (varies) {
         *dynamic = true;
         return 0;
@@ -109,7 +110,8 @@ static int load_union(struct loader *ld, json_t *json, struct type *t)
         json_t *item = json_array_get(cases, i);
         size_t mark = load_push(ld, ".cases[%zu]", i);
         const char *type = NULL, *doc = NULL;
-        rc = json_is_object(item) ? load_keys(ld, item, "name type when doc") : load_fail(ld, "must be an object");
+        rc = json_is_object(item) ? load_keys(ld, item, "name type when doc")
+                                  : load_fail(ld, "must be an object");
         if (rc == 0)
             rc = load_text(ld, item, "doc", &doc);
         if (rc == 0)
@@ -119,7 +121,8 @@ static int load_union(struct loader *ld, json_t *json, struct type *t)
         if (rc == 0)
             rc = load_text(ld, item, "type", &type);
         if (rc == 0)
-            rc = type == NULL ? load_fail(ld, "\"type\" is missing") : load_type_named(ld, type, &list[i].type);
+            rc = type == NULL ? load_fail(ld, "\"type\" is missing")
+                              : load_type_named(ld, type, &list[i].type);
         if (rc == 0 && list[i].type->kind != TYPE_STRUCT)
             rc = load_fail(ld, "case type '%s' is not a struct", type);
         if (rc == 0)
@@ -139,7 +142,8 @@ static int load_union(struct loader *ld, json_t *json, struct type *t)
     if ((rc = load_number(ld, json, "size", LAYOUT_MAX_STRUCT_BYTES, &size)) != 0)
         return rc;
     if (size != UINT64_MAX && (!same || size != list[0].type->size_bytes))
-        return load_fail(ld, "\"size\" says %llu bytes, but not every case has that size", (unsigned long long)size);
+        return load_fail(ld, "\"size\" says %llu bytes, but not every case has that size",
+                         (unsigned long long)size);
     t->size_bytes = same ? list[0].type->size_bytes : 0;
     t->min_bytes = t->head != NULL && t->head->size_bytes > least ? t->head->size_bytes : least;
     return 0;
@@ -157,7 +161,9 @@ static int load_base(struct loader *ld, json_t *json, struct type *t)
     json_t *probe = json_pack("{s:s, s:s}", "name", "base", "type", base);
     struct field f;
     bool known = (base[0] == 'u' || base[0] == 's') && base[1] >= '0' && base[1] <= '9';
-    rc = probe == NULL ? load_nomem(ld) : known ? load_field(ld, probe, t, &f) : load_fail(ld, "\"base\" '%.60s' is not an integer type", base);
+    rc = probe == NULL ? load_nomem(ld)
+         : known       ? load_field(ld, probe, t, &f)
+                       : load_fail(ld, "\"base\" '%.60s' is not an integer type", base);
     json_decref(probe);
     if (rc != 0)
         return rc;
@@ -169,7 +175,8 @@ static int load_base(struct loader *ld, json_t *json, struct type *t)
     return 0;
 }
 
-static int load_value(struct loader *ld, json_t *item, const struct type *t, size_t n_before, struct enum_value *ret)
+static int load_value(struct loader *ld, json_t *item, const struct type *t, size_t n_before,
+                      struct enum_value *ret)
 {
     bool flags = t->kind == TYPE_FLAGS;
     if (!json_is_object(item))
@@ -189,7 +196,8 @@ static int load_value(struct loader *ld, json_t *item, const struct type *t, siz
     unsigned bits = 8 * t->size_bytes;
     if (flags) {
         uint64_t bit = UINT64_MAX, width = 1;
-        if ((rc = load_number(ld, item, "bit", bits - 1, &bit)) != 0 || (rc = load_number(ld, item, "width", bits, &width)) != 0)
+        if ((rc = load_number(ld, item, "bit", bits - 1, &bit)) != 0 ||
+            (rc = load_number(ld, item, "width", bits, &width)) != 0)
             return rc;
         if (bit == UINT64_MAX)
             return load_fail(ld, "\"bit\" is missing");
@@ -206,8 +214,9 @@ static int load_value(struct loader *ld, json_t *item, const struct type *t, siz
             return load_fail(ld, "\"value\" is missing");
         if ((rc = load_number_value(ld, value, &ret->value, &negative)) != 0)
             return rc;
-        bool fits = negative ? t->is_signed && (bits == 64 || (int64_t)ret->value >= -((int64_t)1 << (bits - 1)))
-                             : bits == 64 || ret->value >> (t->is_signed ? bits - 1 : bits) == 0;
+        bool fits = negative
+                        ? t->is_signed && (bits == 64 || (int64_t)ret->value >= -((int64_t)1 << (bits - 1)))
+                        : bits == 64 || ret->value >> (t->is_signed ? bits - 1 : bits) == 0;
         if (!fits)
             return load_fail(ld, "value does not fit the base");
     }
@@ -215,7 +224,8 @@ static int load_value(struct loader *ld, json_t *item, const struct type *t, siz
         if (strcmp(t->values[k].name, name) == 0)
             return load_fail(ld, "'%s' is named twice", name);
         if (flags ? (t->values[k].value & ret->value) != 0 : t->values[k].value == ret->value)
-            return load_fail(ld, "'%s' has the %s of '%s'", name, flags ? "bits" : "value", t->values[k].name);
+            return load_fail(ld, "'%s' has the %s of '%s'", name, flags ? "bits" : "value",
+                             t->values[k].name);
     }
     return 0;
 }
@@ -403,9 +413,11 @@ int load_type_named(struct loader *ld, const char *name, const struct type **ret
             return rc;
         }
     }
-    return load_fail(ld, "unknown type '%.80s': neither built in (u8..u64, s8..s64, u16both, u32both, char[n], utf16[n], "
-                         "bytes[n], guid, uuid) nor in \"types\"",
-                     name);
+    return load_fail(
+        ld,
+        "unknown type '%.80s': neither built in (u8..u64, s8..s64, u16both, u32both, char[n], utf16[n], "
+        "bytes[n], guid, uuid) nor in \"types\"",
+        name);
 }
 
 int load_all_types(struct loader *ld, json_t *json)

@@ -94,7 +94,8 @@ int load_number_value(struct loader *ld, json_t *value, uint64_t *ret, bool *ret
     if (json_is_integer(value)) {
         json_int_t n = json_integer_value(value);
         if (n > (json_int_t)1 << 53 || n < -((json_int_t)1 << 53))
-            return load_fail(ld, "numbers beyond 2^53 must be written as text, such as \"0x%llx\"", (unsigned long long)n);
+            return load_fail(ld, "numbers beyond 2^53 must be written as text, such as \"0x%llx\"",
+                             (unsigned long long)n);
         *ret = (uint64_t)n;
         *ret_negative = n < 0;
         return 0;
@@ -139,8 +140,9 @@ int load_name(struct loader *ld, const char *name)
     for (size_t i = 0; good && i < n; i++)
         good = name[i] == '_' || (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9');
     if (!good)
-        return load_fail(ld, "'%.80s' is not a name: a-z, 0-9 and '_', at most %d characters, not starting with a digit",
-                         name, (int)LAYOUT_MAX_NAME_BYTES);
+        return load_fail(
+            ld, "'%.80s' is not a name: a-z, 0-9 and '_', at most %d characters, not starting with a digit",
+            name, (int)LAYOUT_MAX_NAME_BYTES);
     if (word_in("self parent index image true false zero", name))
         return load_fail(ld, "'%s' is a word of the expression language and cannot be a name", name);
     return 0;
@@ -186,7 +188,8 @@ int load_expr_text(struct loader *ld, json_t *value, const struct expr **ret, co
     return 0;
 }
 
-int load_expr(struct loader *ld, json_t *object, const char *key, const struct expr **ret, const char **ret_text)
+int load_expr(struct loader *ld, json_t *object, const char *key, const struct expr **ret,
+              const char **ret_text)
 {
     json_t *value = json_object_get(object, key);
     if (value == NULL)
@@ -200,7 +203,10 @@ int load_expr(struct loader *ld, json_t *object, const char *key, const struct e
 
 static int hex_nibble(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 int load_byte_text(struct loader *ld, json_t *value, const uint8_t **ret, size_t *ret_n)

@@ -37,7 +37,8 @@ static int report_difference(struct comparison *c, uint64_t at)
     (void)snprintf(text, sizeof text, "differs from %s", c->copy->mirror->name);
     if (c->place.is_array) {
         (void)snprintf(path, sizeof path, "%s[%llu]", name, (unsigned long long)element);
-        (void)snprintf(text, sizeof text, "differs from %s[%llu]", c->copy->mirror->name, (unsigned long long)element);
+        (void)snprintf(text, sizeof text, "differs from %s[%llu]", c->copy->mirror->name,
+                       (unsigned long long)element);
     } else if (c->copy->type->kind == TYPE_STRUCT) {
         for (size_t i = 0; i < c->copy->type->n_fields; i++) {
             const struct field *f = &c->copy->type->fields[i];
@@ -59,7 +60,8 @@ static int report_difference(struct comparison *c, uint64_t at)
     return c->sink->fn == NULL ? 0 : c->sink->fn(c->sink->ctx, &finding);
 }
 
-static int compare_chunk(struct comparison *c, uint64_t at, const uint8_t *copy, const uint8_t *original, size_t n)
+static int compare_chunk(struct comparison *c, uint64_t at, const uint8_t *copy, const uint8_t *original,
+                         size_t n)
 {
     if (memcmp(copy, original, n) == 0)
         return 0;
@@ -134,6 +136,7 @@ int mirror_check(struct image *image, const struct map_entry *entry, const struc
     if (rc == 0 && c.differing_elements > MIRROR_MAX_FINDINGS)
         rc = finding_report(sink, entry->severity, "mirror", entry->name, &c.place.offset, entry->refused_by,
                             "%llu more elements differ from %s",
-                            (unsigned long long)(c.differing_elements - MIRROR_MAX_FINDINGS), entry->mirror->name);
+                            (unsigned long long)(c.differing_elements - MIRROR_MAX_FINDINGS),
+                            entry->mirror->name);
     return rc;
 }

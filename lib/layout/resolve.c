@@ -11,8 +11,8 @@ enum shape_kind {
     SHAPE_MAP_ARRAY, /* of `type` */
     SHAPE_BITS,      /* type: bits or flags; a number with members */
     SHAPE_IMAGE,
-    SHAPE_EXTENT,    /* a map entry without a type */
-    SHAPE_UNKNOWN    /* only known when evaluated (parent of a type rule) */
+    SHAPE_EXTENT, /* a map entry without a type */
+    SHAPE_UNKNOWN /* only known when evaluated (parent of a type rule) */
 };
 struct shape {
     enum shape_kind kind;
@@ -45,7 +45,9 @@ static struct shape self_shape(const struct field *field)
 
 static struct shape map_shape(const struct map_entry *entry)
 {
-    return (struct shape){entry->is_extent ? SHAPE_EXTENT : entry->count != NULL ? SHAPE_MAP_ARRAY : SHAPE_STRUCT,
+    return (struct shape){entry->is_extent       ? SHAPE_EXTENT
+                          : entry->count != NULL ? SHAPE_MAP_ARRAY
+                                                 : SHAPE_STRUCT,
                           entry->type};
 }
 
@@ -82,7 +84,8 @@ static int resolve_name(struct loader *ld, const struct scope *scope, struct exp
         if (scope->type == NULL)
             return fail_expr(ld, e, "has no meaning here");
         e->binding = BIND_PARENT;
-        *ret = scope->field != NULL ? (struct shape){SHAPE_STRUCT, scope->type} : (struct shape){SHAPE_UNKNOWN, NULL};
+        *ret = scope->field != NULL ? (struct shape){SHAPE_STRUCT, scope->type}
+                                    : (struct shape){SHAPE_UNKNOWN, NULL};
         return 0;
     }
     if (strcmp(e->text, "index") == 0) {
@@ -138,7 +141,9 @@ static int resolve_member(struct loader *ld, const struct scope *scope, struct e
     *ret = (struct shape){SHAPE_VALUE, NULL};
     switch (base.kind) {
     case SHAPE_IMAGE:
-        return strcmp(e->text, "bytes") == 0 ? 0 : fail_expr(ld, e, "is not a member of image; there is image.bytes");
+        return strcmp(e->text, "bytes") == 0
+                   ? 0
+                   : fail_expr(ld, e, "is not a member of image; there is image.bytes");
     case SHAPE_UNKNOWN:
         ret->kind = SHAPE_UNKNOWN;
         return 0;
@@ -190,8 +195,10 @@ static int resolve_call(struct loader *ld, const struct scope *scope, const stru
         bool is_map = arg->op == EXPR_NAME && arg->binding == BIND_MAP;
         if (i == 0 && map && !is_map)
             return load_fail(ld, "column %u: %s() takes the name of a map entry", arg->column, name);
-        if (i == 0 && place && !is_map && arg->op != EXPR_NAME && arg->op != EXPR_MEMBER && arg->op != EXPR_INDEX)
-            return load_fail(ld, "column %u: %s() takes a field, a structure or a map entry", arg->column, name);
+        if (i == 0 && place && !is_map && arg->op != EXPR_NAME && arg->op != EXPR_MEMBER &&
+            arg->op != EXPR_INDEX)
+            return load_fail(ld, "column %u: %s() takes a field, a structure or a map entry", arg->column,
+                             name);
         bool number = shape.kind == SHAPE_VALUE || shape.kind == SHAPE_BITS || shape.kind == SHAPE_UNKNOWN;
         if ((i > 0 || !(place || map)) && !number)
             return load_fail(ld, "column %u: %s() takes a value here", arg->column, name);
@@ -224,7 +231,8 @@ static int resolve(struct loader *ld, const struct scope *scope, const struct ex
         if (rc != 0)
             return rc;
         bool base = e->op == EXPR_INDEX && i == 0;
-        bool value = shapes[i].kind == SHAPE_VALUE || shapes[i].kind == SHAPE_BITS || shapes[i].kind == SHAPE_UNKNOWN;
+        bool value =
+            shapes[i].kind == SHAPE_VALUE || shapes[i].kind == SHAPE_BITS || shapes[i].kind == SHAPE_UNKNOWN;
         if (!base && !value)
             return load_fail(ld, "column %u: a structure or an array is used as a value", e->arg[i]->column);
     }

@@ -35,7 +35,8 @@ static void put_utf8(uint32_t c, struct strbuf *ret)
     }
 }
 
-void utf16_to_text(const uint8_t *bytes, uint64_t units, bool big_endian, bool stop_at_nul, struct strbuf *ret)
+void utf16_to_text(const uint8_t *bytes, uint64_t units, bool big_endian, bool stop_at_nul,
+                   struct strbuf *ret)
 {
     for (uint64_t i = 0; i < units; i++) {
         uint32_t c = (uint32_t)load_uint(bytes + 2 * i, 2, big_endian);
@@ -200,7 +201,8 @@ void value_text(const struct value *v, struct strbuf *ret)
         break;
     }
     const struct type *type = v->field->type;
-    const struct enum_value *name = type != NULL && type->kind == TYPE_ENUM ? type_value(type, v->number) : NULL;
+    const struct enum_value *name =
+        type != NULL && type->kind == TYPE_ENUM ? type_value(type, v->number) : NULL;
     if (name != NULL)
         strbuf_printf(ret, "%s (0x%llx)", name->name, (unsigned long long)v->number);
     else if (type != NULL && type->kind == TYPE_FLAGS)
@@ -271,7 +273,8 @@ void value_json(const struct value *v, struct strbuf *ret)
         break;
     }
     const struct type *type = v->field->type;
-    const struct enum_value *name = type != NULL && type->kind == TYPE_ENUM ? type_value(type, v->number) : NULL;
+    const struct enum_value *name =
+        type != NULL && type->kind == TYPE_ENUM ? type_value(type, v->number) : NULL;
     if (name != NULL)
         strbuf_printf(ret, "\"%s\"", name->name);
     else if (type != NULL && type->kind != TYPE_ENUM)

@@ -17,15 +17,16 @@ static int damage(const struct walk_sink *sink, const char *path, const struct p
         *err = *why;
         return why->class;
     }
-    return finding_report(&sink->findings, SEVERITY_ERROR, "unreadable", path, why->has_offset ? &why->offset : &offset,
-                          NULL, "%s", why->text);
+    return finding_report(&sink->findings, SEVERITY_ERROR, "unreadable", path,
+                          why->has_offset ? &why->offset : &offset, NULL, "%s", why->text);
 }
 
 static int walk_extent(const struct walk_sink *sink, const struct map_entry *entry, struct range place)
 {
     if (sink->extent == NULL || place.bytes == 0)
         return 0;
-    struct extent extent = {.place = place, .kind = entry->is_extent ? entry->extent : EXTENT_METADATA, .path = entry->name};
+    struct extent extent = {
+        .place = place, .kind = entry->is_extent ? entry->extent : EXTENT_METADATA, .path = entry->name};
     return sink->extent(sink->ctx, &extent);
 }
 
@@ -70,17 +71,19 @@ static int walk_entry(struct image *image, const struct map_entry *entry, const 
     if (entry->is_extent) {
         struct range range = {place.offset, place.stride};
         if (!range_within(range, image->dev->size_bytes))
-            return finding_report(&sink->findings, SEVERITY_ERROR, "outside", entry->name, &place.offset, NULL,
-                                  "%llu bytes expected here, but the image ends at 0x%llx",
-                                  (unsigned long long)place.stride, (unsigned long long)image->dev->size_bytes);
+            return finding_report(&sink->findings, SEVERITY_ERROR, "outside", entry->name, &place.offset,
+                                  NULL, "%llu bytes expected here, but the image ends at 0x%llx",
+                                  (unsigned long long)place.stride,
+                                  (unsigned long long)image->dev->size_bytes);
         return walk_extent(sink, entry, range);
     }
     if (place.is_array) {
         if (!range_within((struct range){place.offset, place.count * place.stride}, image->dev->size_bytes)) {
-            int rc = finding_report(&sink->findings, SEVERITY_ERROR, "outside", entry->name, &place.offset, NULL,
-                                    "%llu elements of %llu bytes run past the end of the image at 0x%llx",
-                                    (unsigned long long)place.count, (unsigned long long)place.stride,
-                                    (unsigned long long)image->dev->size_bytes);
+            int rc =
+                finding_report(&sink->findings, SEVERITY_ERROR, "outside", entry->name, &place.offset, NULL,
+                               "%llu elements of %llu bytes run past the end of the image at 0x%llx",
+                               (unsigned long long)place.count, (unsigned long long)place.stride,
+                               (unsigned long long)image->dev->size_bytes);
             if (rc != 0 || place.offset >= image->dev->size_bytes)
                 return rc;
             place.count = (image->dev->size_bytes - place.offset) / place.stride;

@@ -21,7 +21,8 @@ static void store_int(const struct field *field, uint8_t *p, uint64_t number)
 }
 
 /* Text or bytes into a field of n bytes, with the field's padding. */
-static bool store_text(const struct field *field, uint8_t *p, size_t n, const uint8_t *text, size_t text_bytes)
+static bool store_text(const struct field *field, uint8_t *p, size_t n, const uint8_t *text,
+                       size_t text_bytes)
 {
     if (field->repr == REPR_UTF16) {
         if (text_bytes > n / 2)
@@ -62,7 +63,8 @@ static void init_bits(const struct field *field, uint8_t *p)
 int inst_init(const struct type *type, uint8_t *bytes, size_t n, struct plat_err *err)
 {
     if (type->kind != TYPE_STRUCT || type->size_bytes == 0 || n < type->size_bytes)
-        return err_set(err, PLAT_EINVALID, "'%s' is not a struct of fixed size that fits %zu bytes", type->name, n);
+        return err_set(err, PLAT_EINVALID, "'%s' is not a struct of fixed size that fits %zu bytes",
+                       type->name, n);
     memset(bytes, 0, type->size_bytes);
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct field *f = &type->fields[i];
@@ -75,7 +77,8 @@ int inst_init(const struct type *type, uint8_t *bytes, size_t n, struct plat_err
             init_bits(f, bytes + f->offset_bytes);
         } else if (f->repr == REPR_TYPE && f->type->kind == TYPE_STRUCT) {
             for (uint32_t k = 0; k < f->count; k++) {
-                int rc = inst_init(f->type, bytes + f->offset_bytes + k * f->width_bytes, f->width_bytes, err);
+                int rc =
+                    inst_init(f->type, bytes + f->offset_bytes + k * f->width_bytes, f->width_bytes, err);
                 if (rc != 0)
                     return rc;
             }
@@ -128,7 +131,8 @@ static int set_text(const struct field *field, const char *text, uint8_t *p, siz
                 continue;
             char pair[3] = {text[i], i + 1 < length ? text[i + 1] : '\0', '\0'};
             if (used == n || strspn(pair, "0123456789abcdefABCDEF") != 2)
-                return err_set(err, PLAT_EINVALID, "'%s' takes %zu bytes as pairs of hexadecimal digits", field->name, n);
+                return err_set(err, PLAT_EINVALID, "'%s' takes %zu bytes as pairs of hexadecimal digits",
+                               field->name, n);
             p[used++] = (uint8_t)strtoul(pair, NULL, 16);
             i++;
         }
@@ -136,12 +140,13 @@ static int set_text(const struct field *field, const char *text, uint8_t *p, siz
         return 0;
     }
     if (!store_text(field, p, n, (const uint8_t *)text, length))
-        return err_set(err, PLAT_EINVALID, "text of %zu bytes does not fit '%s' (%zu)", length, field->name, n);
+        return err_set(err, PLAT_EINVALID, "text of %zu bytes does not fit '%s' (%zu)", length, field->name,
+                       n);
     return 0;
 }
 
-int inst_set(const struct inst *inst, const struct field *field, uint64_t index, const char *text, uint8_t *bytes,
-             struct plat_err *err)
+int inst_set(const struct inst *inst, const struct field *field, uint64_t index, const char *text,
+             uint8_t *bytes, struct plat_err *err)
 {
     struct value v;
     int rc = inst_value(inst, field, index, &v, err);
@@ -158,7 +163,8 @@ int inst_set(const struct inst *inst, const struct field *field, uint64_t index,
     case REPR_GUID:
     case REPR_UUID:
         if (!parse_guid(text, guid))
-            return err_set(err, PLAT_EINVALID, "'%.80s' is not a GUID such as c12a7328-f81f-11d2-ba4b-00a0c93ec93b", text);
+            return err_set(err, PLAT_EINVALID,
+                           "'%.80s' is not a GUID such as c12a7328-f81f-11d2-ba4b-00a0c93ec93b", text);
         if (field->repr == REPR_UUID) {
             static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
             for (unsigned i = 0; i < 16; i++)
@@ -187,7 +193,8 @@ static int seal_field(const struct inst *inst, const struct field *field, uint8_
     uint8_t *p = bytes + (v.bytes - inst->bytes);
     uint8_t before[64];
     if (!v.is_number) {
-        if ((rc = eval_any(&ctx, field->derive, &ev, err)) != 0 || (rc = ev_place(&ctx, &ev, &place, err)) != 0)
+        if ((rc = eval_any(&ctx, field->derive, &ev, err)) != 0 ||
+            (rc = ev_place(&ctx, &ev, &place, err)) != 0)
             return err_prefix(err, "%s", field->name);
         if (place.bytes == NULL || place.n != v.n)
             return err_set(err, PLAT_EINVALID, "derived value of '%s' has %llu bytes, not %zu", field->name,
@@ -238,5 +245,6 @@ int inst_seal(const struct inst *inst, uint8_t *bytes, struct plat_err *err)
         if (!changed)
             return 0;
     }
-    return err_set(err, PLAT_EINVALID, "derived fields of '%s' depend on each other in a circle", shape->name);
+    return err_set(err, PLAT_EINVALID, "derived fields of '%s' depend on each other in a circle",
+                   shape->name);
 }

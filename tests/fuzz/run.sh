@@ -5,6 +5,8 @@ set -euo pipefail
 dir=$B/fuzz
 mkdir -p "$dir/obj"
 san="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -O1 -g"
+# The version's quotes do not survive the way here.
+CFLAGS_ALL="$CFLAGS_ALL -UPLAT_VERSION -DPLAT_VERSION=\"fuzz\""
 objects=()
 jobs_left() { while [ "$(jobs -r | wc -l)" -ge 2 ]; do wait -n; done; }
 for source in $LIB_SRC $CMD_SRC; do

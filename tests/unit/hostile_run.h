@@ -12,8 +12,8 @@
 
 enum { RUN_SECONDS = 60, RUN_MAX_ARGS = 12 };
 
-/* The exit code. Output goes to the descriptor `to` (-1: nowhere). A command that takes RUN_SECONDS ends the
- * test program (SIGALRM), which fails it. */
+/* The exit code. Output and messages go to the descriptor `to` (-1: nowhere). A command that takes
+ * RUN_SECONDS ends the test program (SIGALRM), which fails it. */
 static inline int run_command_into(int to, const char *const *args)
 {
     static const struct command *const commands[] = {&command_verify, &command_dump, &command_hex,
@@ -27,7 +27,7 @@ static inline int run_command_into(int to, const char *const *args)
     int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (out < 0 || err < 0 || nothing < 0 || dup2(to < 0 ? nothing : to, STDOUT_FILENO) < 0 ||
-        dup2(nothing, STDERR_FILENO) < 0)
+        dup2(to < 0 ? nothing : to, STDERR_FILENO) < 0)
         hostile_die("redirecting output", NULL);
     (void)alarm(RUN_SECONDS);
     int code = cli_main(commands, sizeof commands / sizeof commands[0], argc, argv);

@@ -258,7 +258,8 @@ static void test_nearest(void)
     char huge[4096];
     memset(huge, 'x', sizeof huge - 1);
     huge[sizeof huge - 1] = '\0';
-    check(nearest_name(huge, names, sizeof names / sizeof *names) == NULL, "a huge word has no neighbour", "");
+    check(nearest_name(huge, names, sizeof names / sizeof *names) == NULL, "a huge word has no neighbour",
+          "");
 }
 
 /* Ticks for 0.75 s, the phase's half done; what came out on stderr is in ret->text. */

@@ -439,6 +439,13 @@ static bool has_parts(const struct spot *spot)
     return boot || (strncmp(spot->name, "gpt.entry.", 10) == 0 && spot->index < 3);
 }
 
+/* Sanitizers take ten times as long, and look for something else. */
+#ifdef __SANITIZE_ADDRESS__
+enum { QUICK = 1 };
+#else
+enum { QUICK = 0 };
+#endif
+
 static void test_flips(const char *what, const struct hostile *image, const char *partition)
 {
     static struct hostile_verdict verdict;
@@ -453,7 +460,7 @@ static void test_flips(const char *what, const struct hostile *image, const char
         bool each_bit = has_parts(spot);
         flip_one(image, partition, spot, 0xFF, &verdict, &tally);
         for (unsigned bit = 0; bit < 8; bit++)
-            if (each_bit || bit == spot->offset % 8)
+            if (each_bit || (bit == spot->offset % 8 && !QUICK))
                 flip_one(image, partition, spot, (uint8_t)(1u << bit), &verdict, &tally);
     }
     ok(tally.flips > 1000 && tally.missed == 0 && tally.failed == 0,

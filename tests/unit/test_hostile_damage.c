@@ -153,6 +153,26 @@ static int look_at_name(const char *path, const struct stat *st, int flag, struc
     return flag == FTW_SL ? 1 : 0; /* FAT32 has no links */
 }
 
+/* What a command says, and how many of its bytes a terminal would obey. */
+static int run_looking(const char *const *args, unsigned *obeyed)
+{
+    static int fd = -1;
+    static uint8_t text[1 << 22];
+    if (fd < 0)
+        fd = memfd_create("output", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0)
+        hostile_die("a place for output", NULL);
+    int code = run_command_into(fd, args);
+    ssize_t n = pread(fd, text, sizeof text, 0);
+    unsigned bad = 0;
+    for (ssize_t i = 0; i < n; i++) {
+        bool c1 = text[i] == 0xC2 && i + 1 < n && text[i + 1] >= 0x80 && text[i + 1] < 0xA0;
+        bad += (text[i] < 0x20 && text[i] != '\n') || text[i] == 0x7F || c1;
+    }
+    *obeyed += bad;
+    return code;
+}
+
 static void canary_make(void)
 {
     char path[96];
@@ -180,7 +200,8 @@ static void expect(const char *what, const char *id, int want_extract)
             id != NULL ? ", as " : "", id != NULL ? id : ""))
         hostile_print(&verdict);
     const char *const extract[] = {"extract", image, "-C", out, NULL};
-    int code = run_command(extract);
+    unsigned odd = 0, obeyed = 0;
+    int code = run_looking(extract, &obeyed);
     bad_names = out_files = 0;
     bool walked = access(out, F_OK) != 0 || nftw(out, look_at_name, 16, FTW_PHYS) == 0;
     if (!ok((want_extract < 0 ? code >= 0 && code <= 2 : code == want_extract) && contained() && walked &&
@@ -191,14 +212,19 @@ static void expect(const char *what, const char *id, int want_extract)
                                      {"dump", image},
                                      {"dump", "--json", image},
                                      {"hex", image, "--at", "1100000"},
+                                     {"verify", image},
+                                     {"ls", "--json", "-R", image},
                                      {"extract", image, "-o", "-"}};
-    unsigned odd = 0;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        int other = run_command(others[i]);
+        bool archive = i + 1 == sizeof others / sizeof others[0];
+        unsigned before = obeyed;
+        int other = archive ? run_command(others[i]) : run_looking(others[i], &obeyed);
         odd += other < 0 || other > 2;
+        if (obeyed > before)
+            printf("# %s %s prints control characters\n", others[i][0], others[i][1]);
     }
-    if (odd > 0)
-        ok(false, "%s: every command ends with 0, 1 or 2", what);
+    if (odd > 0 || obeyed > 0)
+        ok(false, "%s: every command ends with 0, 1 or 2, and prints no control characters", what);
     run_remove(out);
     memcpy(bench.image.bytes, bench.saved, bench.saved_bytes);
 }

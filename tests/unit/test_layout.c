@@ -10,30 +10,38 @@ static const char toy[] =
     " 'types':{"
     "  'head':{'kind':'struct','size':32,'fields':["
     "    {'name':'magic','type':'char[4]','const':'TOY1'},"
-    "    {'name':'count','type':'u16be','valid':{'must':'self <= 4','say':'{self} items are too many','refused_by':['linux']}},"
+    "    {'name':'count','type':'u16be','valid':{'must':'self <= 4','say':'{self} items are too "
+    "many','refused_by':['linux']}},"
     "    {'name':'color','type':'color'},{'name':'rest','type':'u8','reserved':true},"
     "    {'name':'sum','type':'u32','as':'hex','derive':'crc32(bytes(parent), zero: self)'},"
     "    {'name':'delta','type':'s16'},{'name':'when','type':'when'},{'name':'both','type':'u16both'},"
     "    {'name':'opts','type':'opts'},{'name':'double_count','type':'u16','derive':'count * 2'},"
     "    {'name':'label','type':'char[9]','pad':'space'}],"
-    "    'rules':[{'id':'delta-small','must':'delta < 100','severity':'warning','say':'delta {delta} of {count}'}]},"
+    "    'rules':[{'id':'delta-small','must':'delta < 100','severity':'warning','say':'delta {delta} of "
+    "{count}'}]},"
     "  'color':{'kind':'enum','base':'u8','values':[{'name':'red','value':1},{'name':'blue','value':2}]},"
     "  'when':{'kind':'bits','base':'u16','fields':[{'name':'day','width':5,'valid':'self >= 1'},"
     "          {'name':'month','width':4},{'name':'year','width':7}]},"
-    "  'opts':{'kind':'flags','base':'u8','values':[{'name':'fast','bit':0},{'name':'level','bit':4,'width':3}]},"
+    "  "
+    "'opts':{'kind':'flags','base':'u8','values':[{'name':'fast','bit':0},{'name':'level','bit':4,'width':3}]"
+    "},"
     "  'item':{'kind':'struct','fields':[{'name':'kind','type':'u8'},{'name':'n','type':'u8'},"
     "          {'name':'name','type':'char[n]'},{'name':'tail','type':'u16'}]},"
     "  'tag':{'kind':'struct','size':2,'fields':[{'name':'kind','type':'u8'},{'name':'a','type':'u8'}]},"
     "  'small':{'kind':'struct','size':4,'fields':[{'name':'kind','type':'u8'},{'name':'b','type':'u24'}]},"
-    "  'big':{'kind':'struct','size':4,'fields':[{'name':'kind','type':'u8'},{'name':'x','type':'u8'},{'name':'y','type':'u16be'}]},"
-    "  'either':{'kind':'union','size':4,'head':'tag','cases':[{'name':'small','type':'small','when':'kind == 1'},"
+    "  "
+    "'big':{'kind':'struct','size':4,'fields':[{'name':'kind','type':'u8'},{'name':'x','type':'u8'},{'name':'"
+    "y','type':'u16be'}]},"
+    "  'either':{'kind':'union','size':4,'head':'tag','cases':[{'name':'small','type':'small','when':'kind "
+    "== 1'},"
     "            {'name':'big','type':'big'}]}},"
     " 'map':[{'name':'head','type':'head','at':0},"
     "        {'name':'items','type':'item','at':'unit_bytes * 2','count':'head.count','stride':'unit_bytes'},"
     "        {'name':'u','type':'either','at':96,'count':2},"
     "        {'name':'copy','mirror':'head','at':128,'when':'head.opts.fast == 1','severity':'warning'},"
     "        {'name':'rest','extent':'free','at':160,'bytes':'image.bytes - 160'}],"
-    " 'rules':[{'id':'ordered','each':'items','when':'index > 0','must':'kind > items[index - 1].kind','say':'item {index} is out of order'},"
+    " 'rules':[{'id':'ordered','each':'items','when':'index > 0','must':'kind > items[index - "
+    "1].kind','say':'item {index} is out of order'},"
     "          {'id':'has-room','must':'image.bytes >= 160'}]}";
 
 static struct layout *load(const char *text)
@@ -127,7 +135,8 @@ static void test_decode(struct image *image, struct layout *layout)
     ok_text(inst_shape(&inst)->name, "small", "union case by tag");
     ok(image_map_inst(image, layout_map(layout, "u"), 1, &inst, &err) == 0, "second union decodes");
     ok_text(text_of(&inst, "y"), "4660", "field of the default case");
-    ok(image_map_inst(image, layout_map(layout, "items"), 2, &inst, &err) == PLAT_ENOTFOUND, "index past the end");
+    ok(image_map_inst(image, layout_map(layout, "items"), 2, &inst, &err) == PLAT_ENOTFOUND,
+       "index past the end");
 }
 
 static void check_all(struct image *image, struct layout *layout, struct list *list)
@@ -146,24 +155,25 @@ static void test_check(struct plat_dev *dev, struct image *image, struct layout 
 {
     static const struct {
         unsigned at;
-        uint8_t xor;
+        uint8_t xor ;
         const char *want; /* a part of the list of findings */
     } cases[] = {
-        {0, 0x20, "head.magic:const;"},         {5, 0x08, "head.count:valid;"},
-        {6, 0x04, "head.color:enum;"},          {7, 0x01, "head.rest:reserved;"},
-        {9, 0x01, "head.sum:derive;"},          {13, 0x80, "head.sum:derive;"},
-        {14, 0x01, "head.when.day:valid;"},     {16, 0x01, "head.both:both;"},
-        {20, 0x80, "head.opts:flags;"},         {21, 0x01, "head.double_count:derive;"},
-        {130, 0x01, "copy.magic:mirror;"},      {32, 0x02, "items[1]:ordered;"},
+        {0, 0x20, "head.magic:const;"},     {5, 0x08, "head.count:valid;"},
+        {6, 0x04, "head.color:enum;"},      {7, 0x01, "head.rest:reserved;"},
+        {9, 0x01, "head.sum:derive;"},      {13, 0x80, "head.sum:derive;"},
+        {14, 0x01, "head.when.day:valid;"}, {16, 0x01, "head.both:both;"},
+        {20, 0x80, "head.opts:flags;"},     {21, 0x01, "head.double_count:derive;"},
+        {130, 0x01, "copy.magic:mirror;"},  {32, 0x02, "items[1]:ordered;"},
     };
-    struct list list;
+    struct list list = {0};
     check_all(image, layout, &list);
     ok(list.n == 0, "sound image has no findings (%s)", list.text);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        dev_memory_bytes(dev)[cases[i].at] ^= cases[i].xor;
+        dev_memory_bytes(dev)[cases[i].at] ^= cases[i].xor ;
         check_all(image, layout, &list);
-        ok(strstr(list.text, cases[i].want) != NULL, "byte %u changed: %s in %s", cases[i].at, cases[i].want, list.text);
-        dev_memory_bytes(dev)[cases[i].at] ^= cases[i].xor;
+        ok(strstr(list.text, cases[i].want) != NULL, "byte %u changed: %s in %s", cases[i].at, cases[i].want,
+           list.text);
+        dev_memory_bytes(dev)[cases[i].at] ^= cases[i].xor ;
     }
     /* Every byte of the head is covered by its sum. */
     int missed = 0;
@@ -183,17 +193,40 @@ static void test_expressions(void)
         int rc;
         long long value;
     } cases[] = {
-        {"1 + 2 * 3", 0, 7}, {"(1 + 2) * 3", 0, 9}, {"10 - 3 - 2", 0, 5}, {"1 << 3 + 1", 0, 16},
-        {"0xff & 0x0f == 0x0f", 0, 1}, {"1 | 2 ^ 3 & 1", 0, 3}, {"1 ? 2 : 0 ? 3 : 4", 0, 2}, {"0 && 1 / 0", 0, 0},
-        {"1 || 1 / 0", 0, 1}, {"-5 / 2", 0, -2}, {"!0 + !7", 0, 1}, {"~0 == 0xffffffffffffffff", 0, 1},
-        {"18446744073709551615 + 1", PLAT_ECORRUPT, 0}, {"0 - 9223372036854775808 - 1", PLAT_ECORRUPT, 0},
-        {"4294967296 * 4294967296", PLAT_ECORRUPT, 0}, {"1 / 0", PLAT_ECORRUPT, 0}, {"1 % 0", PLAT_ECORRUPT, 0},
-        {"1 << 64", PLAT_ECORRUPT, 0}, {"3 << 63", PLAT_ECORRUPT, 0}, {"-1 & 1", PLAT_ECORRUPT, 0},
-        {"min(3, 4) + max(3, 4)", 0, 7}, {"align_up(513, 512)", 0, 1024}, {"align_down(513, 512)", 0, 512},
-        {"is_pow2(64) + is_pow2(0) + is_pow2(3)", 0, 1}, {"log2(4096)", 0, 12}, {"align_up(1, 0)", PLAT_ECORRUPT, 0},
-        {"len('abc')", 0, 3}, {"'a' == 'a'", 0, 1}, {"'a' == \\\"b\\\"", 0, 0}, {"crc32('123456789')", 0, 0xcbf43926},
-        {"crc32c('123456789')", 0, 0xe3069283}, {"uint_be('\\u0001\\u0002')", 0, 258},
-        {"bytes_at(image.bytes, 1) == 'x'", PLAT_ECORRUPT, 0}, {"all_zero(bytes_at(0, 16))", 0, 1},
+        {"1 + 2 * 3", 0, 7},
+        {"(1 + 2) * 3", 0, 9},
+        {"10 - 3 - 2", 0, 5},
+        {"1 << 3 + 1", 0, 16},
+        {"0xff & 0x0f == 0x0f", 0, 1},
+        {"1 | 2 ^ 3 & 1", 0, 3},
+        {"1 ? 2 : 0 ? 3 : 4", 0, 2},
+        {"0 && 1 / 0", 0, 0},
+        {"1 || 1 / 0", 0, 1},
+        {"-5 / 2", 0, -2},
+        {"!0 + !7", 0, 1},
+        {"~0 == 0xffffffffffffffff", 0, 1},
+        {"18446744073709551615 + 1", PLAT_ECORRUPT, 0},
+        {"0 - 9223372036854775808 - 1", PLAT_ECORRUPT, 0},
+        {"4294967296 * 4294967296", PLAT_ECORRUPT, 0},
+        {"1 / 0", PLAT_ECORRUPT, 0},
+        {"1 % 0", PLAT_ECORRUPT, 0},
+        {"1 << 64", PLAT_ECORRUPT, 0},
+        {"3 << 63", PLAT_ECORRUPT, 0},
+        {"-1 & 1", PLAT_ECORRUPT, 0},
+        {"min(3, 4) + max(3, 4)", 0, 7},
+        {"align_up(513, 512)", 0, 1024},
+        {"align_down(513, 512)", 0, 512},
+        {"is_pow2(64) + is_pow2(0) + is_pow2(3)", 0, 1},
+        {"log2(4096)", 0, 12},
+        {"align_up(1, 0)", PLAT_ECORRUPT, 0},
+        {"len('abc')", 0, 3},
+        {"'a' == 'a'", 0, 1},
+        {"'a' == \\\"b\\\"", 0, 0},
+        {"crc32('123456789')", 0, 0xcbf43926},
+        {"crc32c('123456789')", 0, 0xe3069283},
+        {"uint_be('\\u0001\\u0002')", 0, 258},
+        {"bytes_at(image.bytes, 1) == 'x'", PLAT_ECORRUPT, 0},
+        {"all_zero(bytes_at(0, 16))", 0, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char json[1024];
@@ -203,15 +236,18 @@ static void test_expressions(void)
         struct plat_err err = {0};
         struct map_place place = {0};
         /* -5 / 2 and the like are negative: shift them so that a map offset can hold them. */
-        (void)snprintf(json, sizeof json,
-                       "{\"layout\":\"e\",\"endian\":\"little\",\"types\":{\"t\":{\"kind\":\"struct\",\"fields\":[{\"name\":"
-                       "\"a\",\"type\":\"u8\"}]}},\"map\":[{\"name\":\"m\",\"type\":\"t\",\"at\":\"100 + (%s)\"}]}",
-                       cases[i].text);
+        (void)snprintf(
+            json, sizeof json,
+            "{\"layout\":\"e\",\"endian\":\"little\",\"types\":{\"t\":{\"kind\":\"struct\",\"fields\":[{"
+            "\"name\":"
+            "\"a\",\"type\":\"u8\"}]}},\"map\":[{\"name\":\"m\",\"type\":\"t\",\"at\":\"100 + (%s)\"}]}",
+            cases[i].text);
         bool good = layout_load(json, strlen(json), "e", &layout, &err) == 0 &&
-                    dev_open_memory(64, "m", &dev, &err) == 0 && image_open(layout, dev, NULL, 0, &image, &err) == 0;
+                    dev_open_memory(64, "m", &dev, &err) == 0 &&
+                    image_open(layout, dev, NULL, 0, &image, &err) == 0;
         int rc = good ? image_map_place(image, layout_map(layout, "m"), &place, &err) : 1;
-        ok(rc == cases[i].rc && (rc != 0 || place.offset == (uint64_t)(100 + cases[i].value)), "%s (rc %d, %lld) %s",
-           cases[i].text, rc, (long long)place.offset - 100, rc != 0 ? err.text : "");
+        ok(rc == cases[i].rc && (rc != 0 || place.offset == (uint64_t)(100 + cases[i].value)),
+           "%s (rc %d, %lld) %s", cases[i].text, rc, (long long)place.offset - 100, rc != 0 ? err.text : "");
         image_close(image);
         layout_free(layout);
         dev_close(dev);
@@ -230,9 +266,11 @@ static void test_hostile(void)
         "{'layout':'x','endian':'little','types':{'t':{'kind':'struct','fields':[{'name':'a','type':'u8'},"
         "{'name':'b','type':'bytes[m.a]'}]}},'map':[{'name':'m','type':'t','at':0}]}",
         /* elements without an extent */
-        "{'layout':'x','endian':'little','types':{'t':{'kind':'struct','fields':[{'name':'b','type':'bytes[image.bytes - 64]'}]}},"
+        "{'layout':'x','endian':'little','types':{'t':{'kind':'struct','fields':[{'name':'b','type':'bytes["
+        "image.bytes - 64]'}]}},"
         "'map':[{'name':'m','type':'t','at':0,'count':1000000000000,'stride':0}]}",
-        "{'layout':'x','endian':'little','types':{'t':{'kind':'struct','fields':[{'name':'b','type':'bytes[image.bytes * "
+        "{'layout':'x','endian':'little','types':{'t':{'kind':'struct','fields':[{'name':'b','type':'bytes["
+        "image.bytes * "
         "100000000000]'}]}},'map':[{'name':'m','type':'t','at':0}]}",
     };
     for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++) {
@@ -245,7 +283,8 @@ static void test_hostile(void)
         if (layout != NULL && dev_open_memory(64, "m", &dev, &err) == 0 &&
             image_open(layout, dev, NULL, 0, &image, &err) == 0)
             rc = image_map_inst(image, layout_map(layout, "m"), 0, &inst, &err);
-        ok(layout != NULL && rc < 0 && err.text[0] != '\0', "hostile schema %zu ends in an error: %s", i, err.text);
+        ok(layout != NULL && rc < 0 && err.text[0] != '\0', "hostile schema %zu ends in an error: %s", i,
+           err.text);
         struct list list = {0};
         struct walk_sink sink = {.findings = {collect, &list}};
         ok(image != NULL && image_walk_map(image, &sink, &err) == 0 && list.n > 0, "its walk reports it");
