@@ -342,8 +342,10 @@ static bool may_end_before(const struct console *console, const struct pattern *
         const struct view *view = &console->views[v];
         if (scan->state != SCAN_NONE && scan->at < at)
             return true;
-        if (pattern->may_be_empty && scan->state != SCAN_MATCH && scan->from == view->n) {
-            uint64_t end = end_at(scan, view, view->n);
+        /* What may be empty can end where its search stands, also when more text could make it longer. */
+        bool stands = scan->state == SCAN_PARTIAL || (scan->state == SCAN_NONE && scan->from == view->n);
+        if (pattern->may_be_empty && stands) {
+            uint64_t end = end_at(scan, view, scan->from);
             if (end < at || (or_at && end == at))
                 return true;
         }

@@ -202,14 +202,14 @@ static void fill_header(const struct table_spec *spec, enum gpt_which which, con
     if (!gpt_header_edit(sector, spec->sector_bytes, &header))
         return;
     gpt_header_init(header);
-    gpt_header_set_my_lba(header, which == GPT_PRIMARY ? GPT_PRIMARY_LBA : last);
     gpt_header_set_alternate_lba(header, which == GPT_PRIMARY ? last : GPT_PRIMARY_LBA);
     gpt_header_set_first_usable_lba(header, GPT_FIRST_ARRAY_LBA + array_length);
     gpt_header_set_last_usable_lba(header, last - array_length - 1);
     gpt_header_set_disk_guid(header, spec->disk_guid);
     gpt_header_set_entries_lba(header, which == GPT_PRIMARY ? GPT_FIRST_ARRAY_LBA : last - array_length);
     gpt_header_set_entries_crc32(header, hash_crc32(0, array, (size_t)GPT_ENTRIES * GPT_ENTRY_BYTES));
-    gpt_header_set_header_crc32(header, gpt_header_crc_of(sector, GPT_HEADER_BYTES));
+    const uint64_t my_lba = which == GPT_PRIMARY ? GPT_PRIMARY_LBA : last;
+    gpt_header_seal(header, my_lba * spec->sector_bytes, spec->sector_bytes);
 }
 
 static void fill_protective(const struct table_spec *spec, uint8_t *sector)

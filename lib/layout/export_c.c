@@ -347,14 +347,32 @@ static void banner(struct c_gen *g, struct strbuf *out, const char *what)
     c_comment(out, "", text);
 }
 
+/* Breaks the lines that became too long through the names in them. */
+static void put_lines(struct strbuf *out, const char *text, struct c_gen *g)
+{
+    while (*text != '\0') {
+        size_t n = strcspn(text, "\n");
+        const char *line = c_text(g, "%.*s", (int)n, text);
+        size_t indent = strspn(line, " ");
+        if (n > COMMENT_COLUMNS + 2 && strstr(line, "/*") == NULL)
+            c_wrap(out, (unsigned)indent, "", line + indent, "");
+        else
+            strbuf_printf(out, "%s\n", line);
+        text += n + (text[n] == '\n');
+    }
+}
+
 static void assemble(struct c_gen *g, struct strbuf *out)
 {
+    struct strbuf helpers = {0};
     const char *name = c_word(g, g->layout->name);
     if (g->what == EXPORT_SOURCE) {
         banner(g, out, ": checks and seals");
         strbuf_printf(out, "#include \"%s.gen.h\"\n\n#include \"lib/hash/hash.h\"\n", g->layout->name);
-        c_emit_helpers(g, out);
-        strbuf_add(out, strbuf_str(&g->body), g->body.len);
+        c_emit_helpers(g, &helpers);
+        put_lines(out, strbuf_str(&helpers), g);
+        put_lines(out, strbuf_str(&g->body), g);
+        strbuf_free(&helpers);
         return;
     }
     const char *guard =
@@ -363,11 +381,13 @@ static void assemble(struct c_gen *g, struct strbuf *out)
     strbuf_printf(
         out, "#ifndef %s\n#define %s\n\n#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n",
         guard, guard);
-    strbuf_add(out, strbuf_str(&g->head), g->head.len);
+    put_lines(out, strbuf_str(&g->head), g);
     if (g->what == EXPORT_FREESTANDING) {
-        c_emit_helpers(g, out);
-        strbuf_add(out, strbuf_str(&g->body), g->body.len);
+        c_emit_helpers(g, &helpers);
+        put_lines(out, strbuf_str(&helpers), g);
+        put_lines(out, strbuf_str(&g->body), g);
     }
+    strbuf_free(&helpers);
     strbuf_puts(out, "\n#endif\n");
 }
 

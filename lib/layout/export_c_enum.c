@@ -2,6 +2,9 @@
 #include "lib/layout/export_c.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+enum { ROW_COLUMNS = 110 };
 
 static const char *origin(struct c_gen *g, const struct type *type, const char *member)
 {
@@ -63,11 +66,13 @@ void c_emit_enum(struct c_gen *g, const struct type *type)
             const struct enum_value *v = &type->values[i];
             const char *constant = c_text(g, "%s_%s", c_upper(g, name), c_upper(g, v->name));
             c_claim(g, constant, origin(g, type, v->name));
-            strbuf_printf(&g->head, "    %s = %s%s", constant, literal(g, type, v->value),
-                          i + 1 < type->n_values ? "," : "");
-            if (v->doc != NULL && v->doc[0] != '\0')
-                strbuf_printf(&g->head, " /* %s */", c_comment_text(g, v->doc));
-            strbuf_putc(&g->head, '\n');
+            const char *doc = v->doc != NULL ? c_comment_text(g, v->doc) : "";
+            const char *row = c_text(g, "    %s = %s%s", constant, literal(g, type, v->value),
+                                     i + 1 < type->n_values ? "," : "");
+            bool beside = strlen(row) + strlen(doc) + 7 <= ROW_COLUMNS;
+            if (doc[0] != '\0' && !beside)
+                c_comment(&g->head, "    ", doc);
+            strbuf_printf(&g->head, doc[0] != '\0' && beside ? "%s /* %s */\n" : "%s\n", row, doc);
         }
         strbuf_puts(&g->head, "};\n");
     }

@@ -72,6 +72,10 @@ static const struct helper helpers[C_HELPER_COUNT] = {
         "/* For operands that must not be negative. */\n"
         "static inline uint64_t @natural(struct @num a, bool *bad)\n{\n"
         "    if (a.neg)\n        *bad = true;\n    return a.mag;\n}\n"},
+    [C_HELPER_SNATURAL] = {{NONE, NONE, NONE},
+        "/* For operands that must not be negative. */\n"
+        "static inline uint64_t @snatural(int64_t a, bool *bad)\n{\n"
+        "    if (a < 0)\n        *bad = true;\n    return (uint64_t)a;\n}\n"},
     [C_HELPER_UDIV] = {{NONE, NONE, NONE},
         "/* Divides by hand: a 64-bit division would be a library call on small machines. */\n"
         "static inline uint64_t @udiv(uint64_t a, uint64_t b, bool *bad)\n{\n"
@@ -90,6 +94,10 @@ static const struct helper helpers[C_HELPER_COUNT] = {
         "static inline int64_t @sdiv(int64_t a, int64_t b, bool *bad)\n{\n"
         "    if (a < 0)\n        return -(int64_t)@udiv(0 - (uint64_t)a, (uint64_t)b, bad);\n"
         "    return (int64_t)@udiv((uint64_t)a, (uint64_t)b, bad);\n}\n"},
+    [C_HELPER_SMOD] = {{C_HELPER_SDIV, NONE, NONE},
+        "/* The sign is that of a, as in C. */\n"
+        "static inline int64_t @smod(int64_t a, int64_t b, bool *bad)\n{\n"
+        "    return a - @sdiv(a, b, bad) * b;\n}\n"},
     [C_HELPER_UADD] = {{NONE, NONE, NONE},
         "static inline uint64_t @uadd(uint64_t a, uint64_t b, bool *bad)\n{\n"
         "    if (a + b < a)\n        *bad = true;\n    return a + b;\n}\n"},

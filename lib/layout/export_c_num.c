@@ -155,8 +155,10 @@ struct c_value c_natural(struct c_gen *g, struct c_value v)
     expr_num lo = v.lo < 0 ? 0 : v.lo;
     if (v.form != C_WIDE && v.lo >= 0)
         return c_integer(c_u64(g, v, C_PREC_UNARY), C_PREC_UNARY, 64, lo, v.hi);
-    return c_integer(c_call(g, C_HELPER_NATURAL, "natural", c_text(g, "%s, &bad", c_wide(g, v))), C_PREC_POST,
-                     64, lo, v.hi < 0 ? 0 : v.hi);
+    const char *code = v.form == C_SIGNED
+                           ? c_call(g, C_HELPER_SNATURAL, "snatural", c_text(g, "%s, &bad", v.code))
+                           : c_call(g, C_HELPER_NATURAL, "natural", c_text(g, "%s, &bad", c_wide(g, v)));
+    return c_integer(code, C_PREC_POST, 64, lo, v.hi < 0 ? 0 : v.hi);
 }
 
 static struct c_value compare(struct c_gen *g, enum expr_op op, struct c_value a, struct c_value b);
@@ -321,12 +323,12 @@ static struct c_value add_sub_mul(struct c_gen *g, enum expr_op op, struct c_val
 static struct c_value divide(struct c_gen *g, enum expr_op op, struct c_value a, struct c_value b)
 {
     bool div = op == EXPR_DIV;
-    if (div && fits_signed(&a) && b.form == C_WHOLE && fits_signed(&b)) {
+    if (a.form == C_SIGNED && fits_signed(&a) && b.form == C_WHOLE && fits_signed(&b)) {
         const char *args =
             c_text(g, "%s, %s, &bad", s64(g, a, C_PREC_BIT, false), s64(g, b, C_PREC_BIT, false));
-        if (a.form == C_SIGNED)
-            return c_integer(c_call(g, C_HELPER_SDIV, "sdiv", args), C_PREC_POST, 64, a.lo,
-                             a.hi < 0 ? 0 : a.hi);
+        const char *code =
+            div ? c_call(g, C_HELPER_SDIV, "sdiv", args) : c_call(g, C_HELPER_SMOD, "smod", args);
+        return c_integer(code, C_PREC_POST, 64, a.lo, a.hi < 0 ? 0 : a.hi);
     }
     if (a.form != C_WHOLE || b.form != C_WHOLE) {
         const char *args = c_text(g, "%s, %s, &bad", c_wide(g, a), c_wide(g, b));

@@ -44,8 +44,10 @@ int load_nomem(struct loader *ld)
 static bool word_in(const char *words, const char *word)
 {
     size_t n = strlen(word);
+    if (n == 0 || strchr(word, ' ') != NULL)
+        return false;
     for (const char *s = words; (s = strstr(s, word)) != NULL; s += n)
-        if ((s == words || s[-1] == ' ') && (s[n] == '\0' || s[n] == ' ') && n > 0)
+        if ((s == words || s[-1] == ' ') && (s[n] == '\0' || s[n] == ' '))
             return true;
     return false;
 }

@@ -19,7 +19,8 @@ struct priv_gpt_bytes {
 };
 
 /* n bytes of b from `start`; only the run-time engine can see those behind the structure. */
-static inline struct priv_gpt_bytes priv_gpt_slice(struct priv_gpt_bytes b, uint64_t start, uint64_t n, bool *beyond)
+static inline struct priv_gpt_bytes priv_gpt_slice(struct priv_gpt_bytes b, uint64_t start, uint64_t n,
+                                                   bool *beyond)
 {
     if (start > b.n || n > b.n - start) {
         *beyond = true;
@@ -50,7 +51,8 @@ static inline bool priv_gpt_all_zero(struct priv_gpt_bytes b)
 struct priv_gpt_hole {
     size_t start, n;
 };
-static inline struct priv_gpt_hole priv_gpt_hole(struct priv_gpt_bytes b, struct priv_gpt_bytes zero, bool *bad)
+static inline struct priv_gpt_hole priv_gpt_hole(struct priv_gpt_bytes b, struct priv_gpt_bytes zero,
+                                                 bool *bad)
 {
     if (zero.n == 0)
         return (struct priv_gpt_hole){0, 0};

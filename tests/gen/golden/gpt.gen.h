@@ -22,8 +22,10 @@ enum gpt_attributes {
     GPT_ATTRIBUTES_REQUIRED = 0x1, /* The platform needs it; tools must not delete it. */
     GPT_ATTRIBUTES_NO_BLOCK_IO = 0x2, /* Firmware must not offer it as a disk of its own. */
     GPT_ATTRIBUTES_LEGACY_BOOT = 0x4, /* A BIOS boot loader may boot it. */
-    GPT_ATTRIBUTES_TYPE_SPECIFIC = 0x7ff000000000000, /* Defined by the partition type (ChromeOS kernel: 48-51 priority, 52-55 tries, 56 successful). */
-    GPT_ATTRIBUTES_GROW_FILE_SYSTEM = 0x800000000000000, /* Grow the filesystem to the partition when it is mounted. */
+    /* Defined by the partition type (ChromeOS kernel: 48-51 priority, 52-55 tries, 56 successful). */
+    GPT_ATTRIBUTES_TYPE_SPECIFIC = 0x7ff000000000000,
+    /* Grow the filesystem to the partition when it is mounted. */
+    GPT_ATTRIBUTES_GROW_FILE_SYSTEM = 0x800000000000000,
     GPT_ATTRIBUTES_READ_ONLY = 0x1000000000000000, /* Mount read-only. */
     GPT_ATTRIBUTES_SHADOW_COPY = 0x2000000000000000, /* Shadow copy of another partition (Microsoft). */
     GPT_ATTRIBUTES_HIDDEN = 0x4000000000000000, /* Not shown (Microsoft). */
@@ -152,7 +154,8 @@ static inline void gpt_header_set_reserved(struct gpt_header_mut m, uint32_t val
  * disk. */
 static inline uint64_t gpt_header_my_lba(struct gpt_header v)
 {
-    return (uint64_t)v.p[24] | (uint64_t)v.p[25] << 8 | (uint64_t)v.p[26] << 16 | (uint64_t)v.p[27] << 24 | (uint64_t)v.p[28] << 32 | (uint64_t)v.p[29] << 40 | (uint64_t)v.p[30] << 48 | (uint64_t)v.p[31] << 56;
+    return (uint64_t)v.p[24] | (uint64_t)v.p[25] << 8 | (uint64_t)v.p[26] << 16 | (uint64_t)v.p[27] << 24 |
+        (uint64_t)v.p[28] << 32 | (uint64_t)v.p[29] << 40 | (uint64_t)v.p[30] << 48 | (uint64_t)v.p[31] << 56;
 }
 static inline void gpt_header_set_my_lba(struct gpt_header_mut m, uint64_t value)
 {
@@ -169,7 +172,8 @@ static inline void gpt_header_set_my_lba(struct gpt_header_mut m, uint64_t value
 /* types.header.alternate_lba: offset 32, 8 bytes, u64, unit sector. Sector of the other header. */
 static inline uint64_t gpt_header_alternate_lba(struct gpt_header v)
 {
-    return (uint64_t)v.p[32] | (uint64_t)v.p[33] << 8 | (uint64_t)v.p[34] << 16 | (uint64_t)v.p[35] << 24 | (uint64_t)v.p[36] << 32 | (uint64_t)v.p[37] << 40 | (uint64_t)v.p[38] << 48 | (uint64_t)v.p[39] << 56;
+    return (uint64_t)v.p[32] | (uint64_t)v.p[33] << 8 | (uint64_t)v.p[34] << 16 | (uint64_t)v.p[35] << 24 |
+        (uint64_t)v.p[36] << 32 | (uint64_t)v.p[37] << 40 | (uint64_t)v.p[38] << 48 | (uint64_t)v.p[39] << 56;
 }
 static inline void gpt_header_set_alternate_lba(struct gpt_header_mut m, uint64_t value)
 {
@@ -187,7 +191,8 @@ static inline void gpt_header_set_alternate_lba(struct gpt_header_mut m, uint64_
  * have. */
 static inline uint64_t gpt_header_first_usable_lba(struct gpt_header v)
 {
-    return (uint64_t)v.p[40] | (uint64_t)v.p[41] << 8 | (uint64_t)v.p[42] << 16 | (uint64_t)v.p[43] << 24 | (uint64_t)v.p[44] << 32 | (uint64_t)v.p[45] << 40 | (uint64_t)v.p[46] << 48 | (uint64_t)v.p[47] << 56;
+    return (uint64_t)v.p[40] | (uint64_t)v.p[41] << 8 | (uint64_t)v.p[42] << 16 | (uint64_t)v.p[43] << 24 |
+        (uint64_t)v.p[44] << 32 | (uint64_t)v.p[45] << 40 | (uint64_t)v.p[46] << 48 | (uint64_t)v.p[47] << 56;
 }
 static inline void gpt_header_set_first_usable_lba(struct gpt_header_mut m, uint64_t value)
 {
@@ -205,7 +210,8 @@ static inline void gpt_header_set_first_usable_lba(struct gpt_header_mut m, uint
  * (inclusive). */
 static inline uint64_t gpt_header_last_usable_lba(struct gpt_header v)
 {
-    return (uint64_t)v.p[48] | (uint64_t)v.p[49] << 8 | (uint64_t)v.p[50] << 16 | (uint64_t)v.p[51] << 24 | (uint64_t)v.p[52] << 32 | (uint64_t)v.p[53] << 40 | (uint64_t)v.p[54] << 48 | (uint64_t)v.p[55] << 56;
+    return (uint64_t)v.p[48] | (uint64_t)v.p[49] << 8 | (uint64_t)v.p[50] << 16 | (uint64_t)v.p[51] << 24 |
+        (uint64_t)v.p[52] << 32 | (uint64_t)v.p[53] << 40 | (uint64_t)v.p[54] << 48 | (uint64_t)v.p[55] << 56;
 }
 static inline void gpt_header_set_last_usable_lba(struct gpt_header_mut m, uint64_t value)
 {
@@ -236,7 +242,8 @@ static inline void gpt_header_set_disk_guid(struct gpt_header_mut m, const uint8
  * array. */
 static inline uint64_t gpt_header_entries_lba(struct gpt_header v)
 {
-    return (uint64_t)v.p[72] | (uint64_t)v.p[73] << 8 | (uint64_t)v.p[74] << 16 | (uint64_t)v.p[75] << 24 | (uint64_t)v.p[76] << 32 | (uint64_t)v.p[77] << 40 | (uint64_t)v.p[78] << 48 | (uint64_t)v.p[79] << 56;
+    return (uint64_t)v.p[72] | (uint64_t)v.p[73] << 8 | (uint64_t)v.p[74] << 16 | (uint64_t)v.p[75] << 24 |
+        (uint64_t)v.p[76] << 32 | (uint64_t)v.p[77] << 40 | (uint64_t)v.p[78] << 48 | (uint64_t)v.p[79] << 56;
 }
 static inline void gpt_header_set_entries_lba(struct gpt_header_mut m, uint64_t value)
 {
@@ -377,8 +384,7 @@ enum {
     GPT_PROTECTIVE_RECORD_SECTORS_OFFSET = 12,
     GPT_PROTECTIVE_RECORD_FIELDS = 6
 };
-_Static_assert(1 + 3 + 1 + 3 + 4 + 4 == GPT_PROTECTIVE_RECORD_BYTES,
-               "the fields fill gpt_protective_record");
+_Static_assert(1 + 3 + 1 + 3 + 4 + 4 == GPT_PROTECTIVE_RECORD_BYTES, "the fields fill gpt_protective_record");
 extern const struct gpt_field_info gpt_protective_record_fields[GPT_PROTECTIVE_RECORD_FIELDS];
 
 /* types.protective_record.status: offset 0, 1 bytes, u8. 00; 80 for BIOSes that boot nothing else. */
@@ -498,8 +504,7 @@ enum {
     GPT_PROTECTIVE_MBR_SIGNATURE_OFFSET = 510,
     GPT_PROTECTIVE_MBR_FIELDS = 5
 };
-_Static_assert(440 + 4 + 2 + 64 + 2 == GPT_PROTECTIVE_MBR_BYTES,
-               "the fields fill gpt_protective_mbr");
+_Static_assert(440 + 4 + 2 + 64 + 2 == GPT_PROTECTIVE_MBR_BYTES, "the fields fill gpt_protective_mbr");
 extern const struct gpt_field_info gpt_protective_mbr_fields[GPT_PROTECTIVE_MBR_FIELDS];
 
 /* types.protective_mbr.boot_code: offset 0, 440 bytes, bytes[440]. Code for a BIOS; zero when there is
@@ -544,14 +549,16 @@ static inline void gpt_protective_mbr_set_protection(struct gpt_protective_mbr_m
  * make the MBR hybrid. */
 enum { GPT_PROTECTIVE_MBR_RECORDS_COUNT = 4 };
 /* Element i; false past the end. */
-static inline bool gpt_protective_mbr_records(struct gpt_protective_mbr v, size_t i, struct gpt_protective_record *ret)
+static inline bool gpt_protective_mbr_records(struct gpt_protective_mbr v, size_t i,
+                                              struct gpt_protective_record *ret)
 {
     if (i >= 4)
         return false;
     ret->p = v.p + 446 + i * 16;
     return true;
 }
-static inline bool gpt_protective_mbr_edit_records(struct gpt_protective_mbr_mut m, size_t i, struct gpt_protective_record_mut *ret)
+static inline bool gpt_protective_mbr_edit_records(struct gpt_protective_mbr_mut m, size_t i,
+                                                   struct gpt_protective_record_mut *ret)
 {
     if (i >= 4)
         return false;
@@ -619,8 +626,7 @@ enum {
     GPT_ENTRY_NAME_OFFSET = 56,
     GPT_ENTRY_FIELDS = 6
 };
-_Static_assert(16 + 16 + 8 + 8 + 8 + 72 == GPT_ENTRY_BYTES,
-               "the fields fill gpt_entry");
+_Static_assert(16 + 16 + 8 + 8 + 8 + 72 == GPT_ENTRY_BYTES, "the fields fill gpt_entry");
 extern const struct gpt_field_info gpt_entry_fields[GPT_ENTRY_FIELDS];
 
 /* types.entry.type_guid: offset 0, 16 bytes, guid. What the partition is for; zero: the slot is not used.
@@ -653,7 +659,8 @@ static inline void gpt_entry_set_unique_guid(struct gpt_entry_mut m, const uint8
 /* types.entry.first_lba: offset 32, 8 bytes, u64, unit sector. First sector. */
 static inline uint64_t gpt_entry_first_lba(struct gpt_entry v)
 {
-    return (uint64_t)v.p[32] | (uint64_t)v.p[33] << 8 | (uint64_t)v.p[34] << 16 | (uint64_t)v.p[35] << 24 | (uint64_t)v.p[36] << 32 | (uint64_t)v.p[37] << 40 | (uint64_t)v.p[38] << 48 | (uint64_t)v.p[39] << 56;
+    return (uint64_t)v.p[32] | (uint64_t)v.p[33] << 8 | (uint64_t)v.p[34] << 16 | (uint64_t)v.p[35] << 24 |
+        (uint64_t)v.p[36] << 32 | (uint64_t)v.p[37] << 40 | (uint64_t)v.p[38] << 48 | (uint64_t)v.p[39] << 56;
 }
 static inline void gpt_entry_set_first_lba(struct gpt_entry_mut m, uint64_t value)
 {
@@ -670,7 +677,8 @@ static inline void gpt_entry_set_first_lba(struct gpt_entry_mut m, uint64_t valu
 /* types.entry.last_lba: offset 40, 8 bytes, u64, unit sector. Last sector (inclusive). */
 static inline uint64_t gpt_entry_last_lba(struct gpt_entry v)
 {
-    return (uint64_t)v.p[40] | (uint64_t)v.p[41] << 8 | (uint64_t)v.p[42] << 16 | (uint64_t)v.p[43] << 24 | (uint64_t)v.p[44] << 32 | (uint64_t)v.p[45] << 40 | (uint64_t)v.p[46] << 48 | (uint64_t)v.p[47] << 56;
+    return (uint64_t)v.p[40] | (uint64_t)v.p[41] << 8 | (uint64_t)v.p[42] << 16 | (uint64_t)v.p[43] << 24 |
+        (uint64_t)v.p[44] << 32 | (uint64_t)v.p[45] << 40 | (uint64_t)v.p[46] << 48 | (uint64_t)v.p[47] << 56;
 }
 static inline void gpt_entry_set_last_lba(struct gpt_entry_mut m, uint64_t value)
 {
@@ -687,7 +695,8 @@ static inline void gpt_entry_set_last_lba(struct gpt_entry_mut m, uint64_t value
 /* types.entry.attributes: offset 48, 8 bytes, attributes. Attribute bits. */
 static inline uint64_t gpt_entry_attributes(struct gpt_entry v)
 {
-    return (uint64_t)v.p[48] | (uint64_t)v.p[49] << 8 | (uint64_t)v.p[50] << 16 | (uint64_t)v.p[51] << 24 | (uint64_t)v.p[52] << 32 | (uint64_t)v.p[53] << 40 | (uint64_t)v.p[54] << 48 | (uint64_t)v.p[55] << 56;
+    return (uint64_t)v.p[48] | (uint64_t)v.p[49] << 8 | (uint64_t)v.p[50] << 16 | (uint64_t)v.p[51] << 24 |
+        (uint64_t)v.p[52] << 32 | (uint64_t)v.p[53] << 40 | (uint64_t)v.p[54] << 48 | (uint64_t)v.p[55] << 56;
 }
 static inline void gpt_entry_set_attributes(struct gpt_entry_mut m, uint64_t value)
 {

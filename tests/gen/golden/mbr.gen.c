@@ -4,35 +4,12 @@
 
 #include "lib/hash/hash.h"
 
-struct priv_mbr_num {
-    uint64_t mag;
-    bool neg; /* never with mag 0 */
-};
-
-static inline struct priv_mbr_num priv_mbr_whole(uint64_t mag)
+/* For operands that must not be negative. */
+static inline uint64_t priv_mbr_snatural(int64_t a, bool *bad)
 {
-    return (struct priv_mbr_num){mag, false};
-}
-
-static inline struct priv_mbr_num priv_mbr_signed(int64_t value)
-{
-    return (struct priv_mbr_num){value < 0 ? 0 - (uint64_t)value : (uint64_t)value, value < 0};
-}
-
-static inline struct priv_mbr_num priv_mbr_num(uint64_t mag, bool neg, bool *bad)
-{
-    if (neg && mag > (uint64_t)1 << 63)
+    if (a < 0)
         *bad = true;
-    return (struct priv_mbr_num){mag, neg && mag != 0};
-}
-
-static inline struct priv_mbr_num priv_mbr_add(struct priv_mbr_num a, struct priv_mbr_num b, bool *bad)
-{
-    if (a.neg != b.neg)
-        return a.mag >= b.mag ? priv_mbr_num(a.mag - b.mag, a.neg, bad) : priv_mbr_num(b.mag - a.mag, b.neg, bad);
-    if (a.mag + b.mag < a.mag)
-        *bad = true;
-    return priv_mbr_num(a.mag + b.mag, a.neg, bad);
+    return (uint64_t)a;
 }
 
 static inline uint64_t priv_mbr_udiv(uint64_t a, uint64_t b, bool *bad)
@@ -44,40 +21,18 @@ static inline uint64_t priv_mbr_udiv(uint64_t a, uint64_t b, bool *bad)
     return a / b;
 }
 
-static inline uint64_t priv_mbr_umod(uint64_t a, uint64_t b, bool *bad)
-{
-    return a - priv_mbr_udiv(a, b, bad) * b;
-}
-
-/* The sign is that of a, as in C. */
-static inline struct priv_mbr_num priv_mbr_mod(struct priv_mbr_num a, struct priv_mbr_num b, bool *bad)
-{
-    return priv_mbr_num(priv_mbr_umod(a.mag, b.mag, bad), a.neg, bad);
-}
-
-static inline uint64_t priv_mbr_shl(uint64_t a, uint64_t n, bool *bad)
-{
-    if (n >= 64 || a << n >> n != a) {
-        *bad = true;
-        return 0;
-    }
-    return a << n;
-}
-
-/* For operands that must not be negative. */
-static inline uint64_t priv_mbr_natural(struct priv_mbr_num a, bool *bad)
-{
-    if (a.neg)
-        *bad = true;
-    return a.mag;
-}
-
 /* Rounds towards zero; b must not be negative. */
 static inline int64_t priv_mbr_sdiv(int64_t a, int64_t b, bool *bad)
 {
     if (a < 0)
         return -(int64_t)priv_mbr_udiv(0 - (uint64_t)a, (uint64_t)b, bad);
     return (int64_t)priv_mbr_udiv((uint64_t)a, (uint64_t)b, bad);
+}
+
+/* The sign is that of a, as in C. */
+static inline int64_t priv_mbr_smod(int64_t a, int64_t b, bool *bad)
+{
+    return a - priv_mbr_sdiv(a, b, bad) * b;
 }
 
 struct priv_mbr_bytes {
@@ -219,10 +174,11 @@ int mbr_record_check(struct mbr_record v)
      * || self == 0xffffff), when type != 0 */
     if (mbr_record_type(v) != 0 && mbr_record_chs_first(v) != 0 &&
         ((uint64_t)mbr_record_first_lba(v) / 16065 < 1024 ? mbr_record_chs_first(v) !=
-         (((((uint64_t)mbr_record_first_lba(v) / 63 % 255) | (((uint64_t)mbr_record_first_lba(v) % 63 + 1) <<
-                                                              8)) | ((((uint64_t)mbr_record_first_lba(v) /
-            16065) >> 8) << 14)) | ((((uint64_t)mbr_record_first_lba(v) / 16065) & 255) << 16)) :
-         mbr_record_chs_first(v) != 0xfffffe && mbr_record_chs_first(v) != 0xffffff))
+         (((((uint64_t)mbr_record_first_lba(v) / 63 % 255) |
+            (((uint64_t)mbr_record_first_lba(v) % 63 + 1) << 8)) |
+           ((((uint64_t)mbr_record_first_lba(v) / 16065) >> 8) << 14)) |
+          ((((uint64_t)mbr_record_first_lba(v) / 16065) & 255) << 16)) : mbr_record_chs_first(v) !=
+         0xfffffe && mbr_record_chs_first(v) != 0xffffff))
         return 2;
     /* mbr-chs-last: self == 0 || (type == 0xee && (self == 0xffffff || self == 0xfffffe)) || ((first_lba +
      * sectors - 1) / 16065 < 1024 ? self == (((first_lba + sectors - 1) / 63 % 255) | ((first_lba + sectors
@@ -235,15 +191,18 @@ int mbr_record_check(struct mbr_record v)
            (mbr_record_chs_last(v) != 0xffffff && mbr_record_chs_last(v) != 0xfffffe)) &&
           (priv_mbr_sdiv((int64_t)((uint64_t)mbr_record_first_lba(v) + mbr_record_sectors(v)) - 1, 16065,
                          &bad) < 1024 ? mbr_record_chs_last(v) !=
-           (((priv_mbr_natural(priv_mbr_mod(priv_mbr_signed(priv_mbr_sdiv((int64_t)((uint64_t)mbr_record_first_lba(v) +
-            mbr_record_sectors(v)) - 1, 63, &bad)), priv_mbr_whole(255), &bad),
-                               &bad) | priv_mbr_shl(priv_mbr_natural(priv_mbr_add(priv_mbr_mod(priv_mbr_signed((int64_t)((uint64_t)mbr_record_first_lba(v) +
-            mbr_record_sectors(v)) - 1), priv_mbr_whole(63), &bad), priv_mbr_whole(1), &bad), &bad), 8,
-                                                    &bad)) | ((priv_mbr_natural(priv_mbr_signed(priv_mbr_sdiv((int64_t)((uint64_t)mbr_record_first_lba(v) +
-            mbr_record_sectors(v)) - 1, 16065, &bad)), &bad) >> 8) <<
-                                                              14)) | ((priv_mbr_natural(priv_mbr_signed(priv_mbr_sdiv((int64_t)((uint64_t)mbr_record_first_lba(v) +
-            mbr_record_sectors(v)) - 1, 16065, &bad)), &bad) & 255) << 16)) : mbr_record_chs_last(v) !=
-           0xfffffe && mbr_record_chs_last(v) != 0xffffff)) || bad))
+           (((priv_mbr_snatural(priv_mbr_smod(priv_mbr_sdiv((int64_t)((uint64_t)mbr_record_first_lba(v) +
+                                                                      mbr_record_sectors(v)) - 1, 63, &bad),
+                                              255, &bad), &bad) |
+              ((uint64_t)(priv_mbr_smod((int64_t)((uint64_t)mbr_record_first_lba(v) +
+                                                  mbr_record_sectors(v)) - 1, 63, &bad) + 1) << 8)) |
+             ((priv_mbr_snatural(priv_mbr_sdiv((int64_t)((uint64_t)mbr_record_first_lba(v) +
+                                                         mbr_record_sectors(v)) - 1, 16065, &bad), &bad) >>
+               8) << 14)) |
+            ((priv_mbr_snatural(priv_mbr_sdiv((int64_t)((uint64_t)mbr_record_first_lba(v) +
+                                                        mbr_record_sectors(v)) - 1, 16065, &bad),
+                                &bad) & 255) << 16)) : mbr_record_chs_last(v) != 0xfffffe &&
+           mbr_record_chs_last(v) != 0xffffff)) || bad))
         return 4;
     /* mbr-start: self > 0, when type != 0 */
     if (mbr_record_type(v) != 0 && mbr_record_first_lba(v) == 0)

@@ -144,8 +144,7 @@ enum {
     MBR_RECORD_SECTORS_OFFSET = 12,
     MBR_RECORD_FIELDS = 6
 };
-_Static_assert(1 + 3 + 1 + 3 + 4 + 4 == MBR_RECORD_BYTES,
-               "the fields fill mbr_record");
+_Static_assert(1 + 3 + 1 + 3 + 4 + 4 == MBR_RECORD_BYTES, "the fields fill mbr_record");
 extern const struct mbr_field_info mbr_record_fields[MBR_RECORD_FIELDS];
 
 /* types.record.status: offset 0, 1 bytes, status. 80: boot this one. */
@@ -266,8 +265,7 @@ enum {
     MBR_BOOT_RECORD_SIGNATURE_OFFSET = 510,
     MBR_BOOT_RECORD_FIELDS = 5
 };
-_Static_assert(440 + 4 + 2 + 64 + 2 == MBR_BOOT_RECORD_BYTES,
-               "the fields fill mbr_boot_record");
+_Static_assert(440 + 4 + 2 + 64 + 2 == MBR_BOOT_RECORD_BYTES, "the fields fill mbr_boot_record");
 extern const struct mbr_field_info mbr_boot_record_fields[MBR_BOOT_RECORD_FIELDS];
 
 /* types.boot_record.boot_code: offset 0, 440 bytes, bytes[440]. Machine code that a BIOS runs; zero when
@@ -319,7 +317,8 @@ static inline bool mbr_boot_record_partitions(struct mbr_boot_record v, size_t i
     ret->p = v.p + 446 + i * 16;
     return true;
 }
-static inline bool mbr_boot_record_edit_partitions(struct mbr_boot_record_mut m, size_t i, struct mbr_record_mut *ret)
+static inline bool mbr_boot_record_edit_partitions(struct mbr_boot_record_mut m, size_t i,
+                                                   struct mbr_record_mut *ret)
 {
     if (i >= 4)
         return false;
