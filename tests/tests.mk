@@ -22,7 +22,7 @@ $(B)/gen/%.gen.h $(B)/gen/%.gen.c &: tests/gen/%.json $(B)/layoutc
 	$(Q)$(B)/layoutc c $< $(B)/gen && touch $(B)/gen/$*.gen.c
 .PRECIOUS: $(B)/gen/agree_%.c $(B)/gen/%.gen.h $(B)/gen/%.gen.c
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
-$(B)/unit/test_fault_memory: LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup,-Wl,--wrap=$(f))
+$(B)/unit/test_fault_memory: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup,-Wl,--wrap=$(f))
 
 .PHONY: deps-build deps-test
 deps-build:

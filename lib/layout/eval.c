@@ -360,21 +360,6 @@ int eval_any(const struct eval *ctx, const struct expr *e, struct ev *ret, struc
     }
 }
 
-static int eval_equal(const struct eval *ctx, const struct expr *e, bool *ret, struct plat_err *err)
-{
-    expr_num x, y;
-    bool numeric = e->arg[0]->op != EXPR_TEXT && e->arg[1]->op != EXPR_TEXT;
-    if (numeric && eval_num(ctx, e->arg[0], &x, NULL) == 0 && eval_num(ctx, e->arg[1], &y, NULL) == 0) {
-        *ret = x == y;
-        return 0;
-    }
-    struct ev a, b;
-    int rc = eval_any(ctx, e->arg[0], &a, err);
-    if (rc == 0)
-        rc = eval_any(ctx, e->arg[1], &b, err);
-    return rc != 0 ? rc : ev_compare(ctx, e, &a, &b, ret, err);
-}
-
 /* Plain scalar fields and parameters, which nearly every rule consists of, without building a struct ev. */
 static bool eval_quick(const struct eval *ctx, const struct expr *e, expr_num *ret)
 {
@@ -398,6 +383,30 @@ static bool eval_quick(const struct eval *ctx, const struct expr *e, expr_num *r
         return false;
     *ret = to_num(f, field_load(ctx->inst, f, f->offset_bytes, index));
     return true;
+}
+
+static bool eval_plain(const struct eval *ctx, const struct expr *e, expr_num *ret)
+{
+    if (e->op == EXPR_NUM) {
+        *ret = e->num;
+        return true;
+    }
+    return e->op == EXPR_NAME && eval_quick(ctx, e, ret);
+}
+
+/* Each side is evaluated once: expressions nest, and twice on each level would be 2^64 times. */
+static int eval_equal(const struct eval *ctx, const struct expr *e, bool *ret, struct plat_err *err)
+{
+    expr_num x, y;
+    if (eval_plain(ctx, e->arg[0], &x) && eval_plain(ctx, e->arg[1], &y)) {
+        *ret = x == y;
+        return 0;
+    }
+    struct ev a, b;
+    int rc = eval_any(ctx, e->arg[0], &a, err);
+    if (rc == 0)
+        rc = eval_any(ctx, e->arg[1], &b, err);
+    return rc != 0 ? rc : ev_compare(ctx, e, &a, &b, ret, err);
 }
 
 int eval_num(const struct eval *ctx, const struct expr *e, expr_num *ret, struct plat_err *err)

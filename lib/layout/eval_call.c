@@ -162,6 +162,16 @@ static int call_hash(const struct eval *ctx, const struct expr *e, const struct 
     return rc;
 }
 
+/* n bytes from offset + start where they lie in the structure at hand, which may be newer than the image; else NULL. */
+static const uint8_t *bytes_at_hand(const struct inst *inst, uint64_t offset, uint64_t start, uint64_t n)
+{
+    uint64_t at;
+    if (inst == NULL || !add_u64(offset, start, &at) || at < inst->offset ||
+        !range_within((struct range){at - inst->offset, n}, inst->size_bytes))
+        return NULL;
+    return inst->bytes + (at - inst->offset);
+}
+
 /* bytes(x, s, n): part of x's bytes; the part may reach past x into the image. */
 static int call_bytes(const struct eval *ctx, const struct expr *e, struct ev *ret, struct plat_err *err)
 {
@@ -187,7 +197,7 @@ static int call_bytes(const struct eval *ctx, const struct expr *e, struct ev *r
     } else if (!ret->in_image) {
         return fail_call(e, err, PLAT_ECORRUPT, "reaches past the end");
     } else {
-        ret->bytes = NULL;
+        ret->bytes = bytes_at_hand(ctx->inst, ret->offset, start, n);
     }
     if (ret->in_image && !add_u64(ret->offset, start, &offset))
         return fail_call(e, err, PLAT_ECORRUPT, "offset leaves 64 bits");

@@ -1,5 +1,5 @@
 /* Layout to C: names and assembly. The parts are in export_c_{access,enum,expr,rule,helper}.c. */
-#include "lib/layout/export_c.h"
+#include "lib/layout/export_c_expr.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -248,7 +248,7 @@ const char *c_linkage(const struct c_gen *g)
 void c_declare(struct c_gen *g, const char *signature)
 {
     if (g->what != EXPORT_FREESTANDING)
-        strbuf_printf(&g->head, "%s;\n", signature);
+        c_wrap(&g->head, 0, "", signature, ";");
 }
 
 /* A union's cases and a struct's nested views must be complete before they are used as values: types are

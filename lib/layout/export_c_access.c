@@ -1,5 +1,5 @@
 /* Layout to C: views with their one bounds check, getters and setters, field tables. */
-#include "lib/layout/export_c.h"
+#include "lib/layout/export_c_expr.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -93,8 +93,9 @@ static void emit_integer(struct c_gen *g, const struct type *type, const struct 
     const char *value = c_value_type(f);
     claim_pair(g, type, f, "set");
     if (!f->is_array) {
-        strbuf_printf(&g->head, "static inline %s %s(struct %s v)\n{\n    return %s;\n}\n", value,
-                      c_getter(g, type, f), name, load(g, f, "v.p", f->offset_bytes));
+        strbuf_printf(&g->head, "static inline %s %s(struct %s v)\n{\n", value, c_getter(g, type, f), name);
+        c_wrap(&g->head, 4, "return ", load(g, f, "v.p", f->offset_bytes), ";");
+        strbuf_puts(&g->head, "}\n");
         strbuf_printf(&g->head, "static inline void %s(struct %s_mut m, %s value)\n{\n",
                       c_setter(g, type, f, "set"), name, value);
         store(g, f, "m.p", f->offset_bytes);
@@ -106,8 +107,10 @@ static void emit_integer(struct c_gen *g, const struct type *type, const struct 
     c_comment(&g->head, "", "Element i; 0 past the end.");
     strbuf_printf(&g->head,
                   "static inline %s %s(struct %s v, size_t i)\n{\n    if (i >= %u)\n        return 0;\n"
-                  "    const uint8_t *p = v.p + %u + i * %u;\n    return %s;\n}\n",
-                  value, c_getter(g, type, f), name, f->count, f->offset_bytes, stride, load(g, f, "p", 0));
+                  "    const uint8_t *p = v.p + %u + i * %u;\n",
+                  value, c_getter(g, type, f), name, f->count, f->offset_bytes, stride);
+    c_wrap(&g->head, 4, "return ", load(g, f, "p", 0), ";");
+    strbuf_puts(&g->head, "}\n");
     c_comment(&g->head, "", "Nothing is written past the end.");
     strbuf_printf(
         &g->head,
@@ -268,8 +271,8 @@ static void emit_table(struct c_gen *g, const struct type *type)
     strbuf_printf(&g->head, "    %s_FIELDS = %zu\n};\n", upper, n_fixed);
     c_claim(g, c_text(g, "%s_FIELDS", upper), c_text(g, "types.%s", type->name));
     if (type->size_bytes != 0)
-        strbuf_printf(&g->head, "_Static_assert(%s == %s_BYTES,\n               \"the fields fill %s\");\n",
-                      sum, upper, name);
+        c_wrap(&g->head, 0, "_Static_assert(",
+               c_text(g, "%s == %s_BYTES, \"the fields fill %s\"", sum, upper, name), ");");
     const char *kind =
         c_text(g, "const struct %s_field_info %s_fields[%s_FIELDS]", g->layout->name, name, upper);
     bool own = g->what == EXPORT_FREESTANDING;

@@ -37,8 +37,16 @@ static struct c_value call_bytes(struct c_gen *g, struct c_scope *s, const struc
     if (n.kind != C_NUM)
         return c_none();
     n = c_natural(g, n);
-    if (start.lo + n.lo > x.size_bytes)
+    uint32_t at_hand = x.size_bytes; /* from x to the end of the structure */
+    if (x.behind == NULL)
+        return c_none();
+    if (s->type->size_bytes != 0)
+        at_hand = s->type->size_bytes - x.base;
+    if (start.lo + n.lo > at_hand)
         return c_none(); /* always past the end */
+    x.code = c_text(g, "(struct priv_%s_bytes){%s, %u}", g->layout->name, x.behind, at_hand);
+    x.size_bytes = at_hand;
+    x.behind = NULL;
     x.code = c_call(g, C_HELPER_SLICE, "slice", c_text(g, "%s, %s, %s, &beyond", x.code, start.code, n.code));
     return x;
 }

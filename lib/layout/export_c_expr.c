@@ -22,6 +22,15 @@ static struct c_value run_of_bytes(struct c_gen *g, const char *pointer, uint32_
                             .size_bytes = size};
 }
 
+/* Bytes that start `base` into the outermost view. */
+static struct c_value run_at(struct c_gen *g, const char *pointer, uint32_t size, uint32_t base)
+{
+    struct c_value v = run_of_bytes(g, pointer, size, true);
+    v.behind = pointer;
+    v.base = base;
+    return v;
+}
+
 /* A field of the struct that `view` lies over, `base` bytes into the outermost one. */
 static struct c_value field_at(struct c_gen *g, const struct type *type, const struct field *f,
                                const char *view, uint32_t base)
@@ -90,7 +99,7 @@ struct c_value c_value_bytes(struct c_gen *g, struct c_value v)
         return c_literal_bytes(g, v.text, v.text_bytes);
     case C_STRUCT:
         return v.type->size_bytes == 0 ? c_none()
-                                       : run_of_bytes(g, c_text(g, "%s.p", v.view), v.type->size_bytes, true);
+                                       : run_at(g, c_text(g, "%s.p", v.view), v.type->size_bytes, v.base);
     case C_FIELD:
         break;
     default:
@@ -98,11 +107,10 @@ struct c_value c_value_bytes(struct c_gen *g, struct c_value v)
     }
     if (v.bits != NULL)
         return c_none();
-    uint32_t one = v.field->width_bytes * (v.field->repr == REPR_BOTH ? 2 : 1);
-    const char *start =
-        c_text(g, v.field->offset_bytes == 0 ? "%s.p" : "%s.p + %u", v.view, v.field->offset_bytes);
+    uint32_t one = v.field->width_bytes * (v.field->repr == REPR_BOTH ? 2 : 1), at = v.field->offset_bytes;
+    const char *start = c_text(g, at == 0 ? "%s.p" : "%s.p + %u", v.view, at);
     if (!v.field->is_array || v.index == NULL)
-        return run_of_bytes(g, start, v.field->size_bytes, true);
+        return run_at(g, start, v.field->size_bytes, v.base + at);
     return run_of_bytes(g, c_text(g, "%s + %u * %s", start, one, v.index), one, true);
 }
 

@@ -51,6 +51,8 @@ struct c_value {
     bool in_view; /* they lie in the structure */
     bool has_size;
     uint32_t size_bytes;
+    const char
+        *behind; /* code of the pointer, where the bytes start `base` into the outermost view; or NULL */
     /* FIELD, STRUCT */
     const struct type *type;
     const struct field *field;
@@ -112,6 +114,8 @@ bool c_may_fail(const char *code);
 
 /* head text tail, at an indent, broken at operators and commas where it would pass the last column. */
 void c_wrap(struct strbuf *out, unsigned indent, const char *head, const char *text, const char *tail);
+/* Starts a function in body. */
+void c_begin(struct c_gen *g, const char *signature);
 /* A C string literal; NULL for NULL. */
 void c_quote(struct strbuf *out, const char *text);
 /* Declares `bad` and `beyond` where the code uses them, and marks what it does not use of `view` ("v", "m",

@@ -429,8 +429,8 @@ void c_emit_check(struct c_gen *g, const struct type *type)
     c_declare(g, signature);
     struct strbuf prologue = {0};
     c_prologue(g, &prologue, strbuf_str(&c.code), "v", &c.scope);
-    strbuf_printf(&g->body, "\n%s\n{\n%s%s    return 0;\n}\n", signature, strbuf_str(&prologue),
-                  strbuf_str(&c.out));
+    c_begin(g, signature);
+    strbuf_printf(&g->body, "%s%s    return 0;\n}\n", strbuf_str(&prologue), strbuf_str(&c.out));
     if (c.out.failed || c.code.failed || c.left.failed || prologue.failed)
         c_fail(g, PLAT_ENOMEM, "out of memory while generating C");
     strbuf_free(&prologue);

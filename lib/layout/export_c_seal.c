@@ -98,8 +98,8 @@ void c_emit_init(struct c_gen *g, const struct type *type)
     strbuf_putc(&g->head, '\n');
     c_comment(&g->head, "", "Zero, then constants and defaults.");
     c_declare(g, signature);
-    strbuf_printf(&g->body, "\n%s\n{\n    for (size_t i = 0; i < %u; i++)\n        m.p[i] = 0;\n", signature,
-                  type->size_bytes);
+    c_begin(g, signature);
+    strbuf_printf(&g->body, "    for (size_t i = 0; i < %u; i++)\n        m.p[i] = 0;\n", type->size_bytes);
     for (size_t i = 0; i < type->n_fields; i++)
         put_fresh(g, &g->body, type, &type->fields[i], bytes + type->fields[i].offset_bytes);
     strbuf_puts(&g->body, "}\n");
@@ -113,12 +113,20 @@ static bool is_name(const struct expr *e, int binding)
     return e->op == EXPR_NAME && e->binding == binding;
 }
 
-/* bytes(parent, start, n) with numbers: does it cover f? */
+/* bytes(x, start, n), which may reach past x: can it cover f? */
 static bool slice_misses(const struct expr *e, const struct field *f)
 {
-    if (e->n_args != 3 || e->arg[1]->op != EXPR_NUM || e->arg[2]->op != EXPR_NUM)
+    const struct expr *x = e->arg[0];
+    expr_num start = 0, end = LAYOUT_MAX_STRUCT_BYTES;
+    if (x->op == EXPR_NAME && x->binding == BIND_FIELD)
+        start = ((const struct field *)x->target)->offset_bytes;
+    else if (!is_name(x, BIND_PARENT))
         return false;
-    expr_num start = e->arg[1]->num, end = start + e->arg[2]->num;
+    if (e->arg[1]->op == EXPR_NUM) {
+        start += e->arg[1]->num;
+        if (e->arg[2]->op == EXPR_NUM)
+            end = start + e->arg[2]->num;
+    }
     return end <= f->offset_bytes || start >= (expr_num)f->offset_bytes + f->size_bytes;
 }
 
@@ -146,9 +154,10 @@ static bool reads(const struct expr *e, const struct field *f, const struct fiel
             return false;
         }
     }
-    bool skip = e->op == EXPR_CALL && strcmp(e->text, "bytes") == 0 && is_name(e->arg[0], BIND_PARENT) &&
-                slice_misses(e, f);
-    for (unsigned i = skip ? 1 : 0; i < e->n_args; i++)
+    bool slice = e->op == EXPR_CALL && strcmp(e->text, "bytes") == 0 && e->n_args == 3;
+    if (slice && !slice_misses(e, f))
+        return true;
+    for (unsigned i = slice ? 1 : 0; i < e->n_args; i++)
         if (reads(e->arg[i], f, owner))
             return true;
     return false;
@@ -368,7 +377,8 @@ void c_emit_seal(struct c_gen *g, const struct type *type)
         strstr(code, "(v)") != NULL || strstr(code, "(v,") != NULL || strstr(code, "v.p") != NULL
             ? c_text(g, "    struct %s v = %s(m);\n", name, c_verb(g, type, "of"))
             : "";
-    strbuf_printf(&g->body, "\n%s\n{\n%s%s%s}\n", signature, view, strbuf_str(&prologue), strbuf_str(&s.out));
+    c_begin(g, signature);
+    strbuf_printf(&g->body, "%s%s%s}\n", view, strbuf_str(&prologue), strbuf_str(&s.out));
     if (s.out.failed || s.code.failed || s.sealed.failed || prologue.failed)
         c_fail(g, PLAT_ENOMEM, "out of memory while generating C");
     strbuf_free(&prologue);
@@ -418,7 +428,8 @@ static void put_chooser(struct c_gen *g, const struct type *type, const struct c
     if (strstr(cases, "(v") == NULL && strstr(cases, "v.p") == NULL)
         view = "    (void)u;\n";
     c_prologue(g, &prologue, cases, strstr(view, "(void)") != NULL ? "return" : "v", scope);
-    strbuf_printf(&g->body, "\n%s\n{\n%s%s%s", signature, view, strbuf_str(&prologue), cases);
+    c_begin(g, signature);
+    strbuf_printf(&g->body, "%s%s%s", view, strbuf_str(&prologue), cases);
     if (!settled)
         strbuf_printf(&g->body, "    return %s_CASE_NONE;\n", c_upper(g, name));
     strbuf_puts(&g->body, "}\n");

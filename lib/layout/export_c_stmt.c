@@ -18,7 +18,7 @@ static size_t break_at(const char *text, size_t room)
             continue;
         bool comma = text[i - 1] == ',';
         bool logic = i >= 2 && (strncmp(text + i - 2, "&&", 2) == 0 || strncmp(text + i - 2, "||", 2) == 0);
-        bool sign = strchr("+-*/=<>?:", text[i - 1]) != NULL;
+        bool sign = strchr("+-*/=<>?:|", text[i - 1]) != NULL;
         int rank = 4 * depth + (logic ? 0 : comma ? 1 : 2);
         if ((comma || logic || sign) && rank <= best_depth) {
             best = i;
@@ -126,4 +126,11 @@ void c_quote(struct strbuf *out, const char *text)
             strbuf_putc(out, *text);
     }
     strbuf_putc(out, '"');
+}
+
+void c_begin(struct c_gen *g, const char *signature)
+{
+    strbuf_putc(&g->body, '\n');
+    c_wrap(&g->body, 0, "", signature, "");
+    strbuf_puts(&g->body, "{\n");
 }

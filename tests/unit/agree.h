@@ -1,4 +1,6 @@
-/* Over 600 lines: it is included whole by every generated agreement test.  Generated code against the run-time engine, on random bytes. `layoutc agree` writes a program of tables and
+/* Over 600 lines: it is included whole by every generated agreement test.
+ *
+ * Generated code against the run-time engine, on random bytes. `layoutc agree` writes a program of tables and
  * small functions for one layout; what they have in common is here. Each comparison runs over AGREE_BUFFERS
  * buffers per type: random in every byte; fresh from inst_init, then a few random bytes; or plausible, with
  * small and named values in the fields, then sealed. The structure lies at the end of its image, so that a

@@ -1,4 +1,6 @@
-/* Over 600 lines: one program of one table of faults, whose cases share their disk.  GPT: what we write is clean, each variant of GPT_FORMAT section 6 gets its verdict, and no byte can be
+/* Over 600 lines: one program of one table of faults, whose cases share their disk.
+ *
+ * GPT: what we write is clean, each variant of GPT_FORMAT section 6 gets its verdict, and no byte can be
  * flipped unseen.
  *
  * Catches: a CRC that is not compared, a copy that is not looked at, a finding that does not name the
