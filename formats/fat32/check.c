@@ -337,7 +337,8 @@ int fat32_check(struct fs *fs, const struct finding_sink *sink, struct plat_err 
     check->err = err;
     check->free_budget = CHECK_FREE_BUDGET_BYTES;
     check->chunk = malloc(CHECK_CHUNK_BYTES);
-    if (check->chunk == NULL)
+    check->tails = malloc(CHECK_TAILS_BYTES);
+    if (check->chunk == NULL || check->tails == NULL)
         rc = err_nomem(err, "checking a volume");
     if (rc == 0)
         rc = cluster_set_open(vol, &check->used, err);
@@ -350,6 +351,7 @@ int fat32_check(struct fs *fs, const struct finding_sink *sink, struct plat_err 
     strbuf_free(&check->owner);
     free(check->keys);
     free(check->chunk);
+    free(check->tails);
     free(check);
     return rc;
 }

@@ -13,7 +13,8 @@ enum {
     CHECK_MAX_CONFLICTS = 64,            /* shared clusters whose owners are named; the rest is counted */
     CHECK_MAX_RUNS = 64,                 /* runs of lost clusters reported one by one */
     CHECK_FREE_BUDGET_BYTES = 256 << 20, /* of free space that is not a hole, read in search of left-overs */
-    CHECK_CHUNK_BYTES = 256 * 1024
+    CHECK_CHUNK_BYTES = 256 * 1024,
+    CHECK_TAILS_BYTES = 64 * 1024 /* read at once where small files follow one another */
 };
 
 /* Readers, as in refused_by. */
@@ -62,8 +63,11 @@ struct check {
     uint64_t label_offset;
     uint32_t label_slot;
     /* Left-overs in free space. */
-    uint8_t *chunk;    /* CHECK_CHUNK_BYTES */
-    struct range data; /* the device's data at hand, as dev_next_data gave it */
+    uint8_t *chunk; /* CHECK_CHUNK_BYTES */
+    /* What lies behind the ends of files: the part of the image that was read for the last ones. */
+    uint8_t *tails;         /* CHECK_TAILS_BYTES */
+    struct range tails_are; /* which bytes of the volume they are */
+    struct range data;      /* the device's data at hand, as dev_next_data gave it */
     bool no_more_data;
     uint64_t free_budget;
 };

@@ -1,6 +1,29 @@
 /* One file: its chain against its size, and what lies behind its end. */
 #include "formats/fat32/check.h"
 
+/* n bytes (at most CHECK_TAILS_BYTES) at `offset`. A tail not far behind the last one is read with what follows it:
+ * that is where the next small files end. */
+static int tail_read(struct check *check, uint64_t offset, size_t n, const uint8_t **ret)
+{
+    struct plat_dev *dev = check->vol->fs.dev;
+    struct range *have = &check->tails_are;
+    uint64_t end = have->start + have->bytes;
+    if (offset < have->start || offset + n > end) {
+        bool near = offset >= have->start && offset - have->start < 2 * (uint64_t)CHECK_TAILS_BYTES;
+        uint64_t left = dev->size_bytes > offset ? dev->size_bytes - offset : 0;
+        size_t ask = near && left > n ? CHECK_TAILS_BYTES : n;
+        if (ask > left && left > n)
+            ask = (size_t)left;
+        *have = (struct range){0};
+        int rc = dev_read(dev, offset, check->tails, ask, check->err);
+        if (rc != 0)
+            return rc;
+        *have = (struct range){offset, ask};
+    }
+    *ret = check->tails + (offset - have->start);
+    return 0;
+}
+
 /* Bytes between the end of the file and the end of its last cluster. */
 static int check_tail(struct check *check, uint32_t last_cluster)
 {
@@ -11,13 +34,14 @@ static int check_tail(struct check *check, uint32_t last_cluster)
     uint64_t offset = fat32_cluster_offset(geo, last_cluster) + used;
     uint64_t left = geo->cluster_bytes - used;
     for (uint64_t at = 0; at < left;) {
-        size_t n = left - at < CHECK_CHUNK_BYTES ? (size_t)(left - at) : CHECK_CHUNK_BYTES;
-        int rc = dev_read(check->vol->fs.dev, offset + at, check->chunk, n, check->err);
+        size_t n = left - at < CHECK_TAILS_BYTES ? (size_t)(left - at) : CHECK_TAILS_BYTES;
+        const uint8_t *bytes;
+        int rc = tail_read(check, offset + at, n, &bytes);
         if (rc != 0)
             return rc;
-        if (!bytes_all(check->chunk, n, 0)) {
+        if (!bytes_all(bytes, n, 0)) {
             size_t i = 0;
-            while (check->chunk[i] == 0)
+            while (bytes[i] == 0)
                 i++;
             return check_report(
                 check, SEVERITY_WARNING, "slack-not-zero",

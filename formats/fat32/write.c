@@ -2,7 +2,12 @@
  * the output may be a pipe; nothing is held but one buffer and the plan. */
 #include "formats/fat32/write_out.h"
 
-enum { BOOT2_SECTOR = 2, ENTRY_BYTES = FAT32_FAT_ENTRY_BYTES, ENTRIES_AT_ONCE = 65536 };
+enum {
+    BOOT2_SECTOR = 2,
+    ENTRY_BYTES = FAT32_FAT_ENTRY_BYTES,
+    ENTRIES_AT_ONCE = 65536,
+    AHEAD_ITEMS_MIN = 128 /* fewer are not worth the threads */
+};
 
 /* ---- reserved sectors ---- */
 
@@ -155,10 +160,30 @@ static int media_of(uint8_t *ret, struct plat_err *err)
 
 /* ---- all ---- */
 
+/* The files with content in the order of their clusters, for tree_ahead. */
+struct file_order {
+    const struct make_plan *plan;
+    uint32_t i; /* in plan->order */
+};
+
+static const struct tree_node *file_order_next(void *ctx)
+{
+    struct file_order *order = ctx;
+    while (order->i < order->plan->n_items) {
+        const struct fat32_item *item = &order->plan->items[order->plan->order[order->i++]];
+        if (!fat32_item_is_dir(item) && item->first_cluster != 0)
+            return item->node;
+    }
+    return NULL;
+}
+
 static int clusters_put(struct fat32_out *out, struct make_plan *plan, struct plat_err *err)
 {
+    struct file_order order = {.plan = plan};
     int r = 0;
 
+    if (plan->n_items >= AHEAD_ITEMS_MIN)
+        r = tree_ahead_open(plan->tree, file_order_next, &order, &out->ahead, err);
     for (uint32_t i = 0; r == 0 && i < plan->n_items; i++) {
         uint32_t index = plan->order[i];
         const struct fat32_item *item = &plan->items[index];
@@ -168,6 +193,8 @@ static int clusters_put(struct fat32_out *out, struct make_plan *plan, struct pl
             r = fat32_out_file(out, fat32_cluster_offset(&plan->geo, item->first_cluster), plan->tree,
                                item->node, err);
     }
+    tree_ahead_close(out->ahead);
+    out->ahead = NULL;
     return r;
 }
 

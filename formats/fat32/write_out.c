@@ -1,6 +1,7 @@
 /* Ascending writes through one buffer. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "formats/fat32/write_out.h"
@@ -101,11 +102,34 @@ static int copy_buffered(struct fat32_out *out, uint64_t offset, struct tree_rea
     return 0;
 }
 
+/* What has been read already; *ret false where nothing has. */
+static int copy_ahead(struct fat32_out *out, uint64_t offset, const struct tree_node *node, bool *ret,
+                      struct plat_err *err)
+{
+    const uint8_t *content = NULL;
+    uint8_t *bytes = NULL;
+    int r = out->ahead != NULL ? tree_ahead_take(out->ahead, node, &content, err) : 0;
+    if (r == 0 && content != NULL)
+        r = fat32_out_take(out, offset, (size_t)node->size_bytes, &bytes, err);
+    if (r < 0)
+        return fat32_plan_err(err, node);
+    if (content != NULL) {
+        memcpy(bytes, content, (size_t)node->size_bytes);
+        progress_add(out->progress, node->size_bytes);
+    }
+    *ret = content != NULL;
+    return 0;
+}
+
 int fat32_out_file(struct fat32_out *out, uint64_t offset, struct tree *tree, const struct tree_node *node,
                    struct plat_err *err)
 {
     struct tree_reader reader;
-    int r = tree_reader_open(tree, node, &reader, err);
+    bool copied = false;
+    int r = copy_ahead(out, offset, node, &copied, err);
+    if (r < 0 || copied)
+        return r;
+    r = tree_reader_open(tree, node, &reader, err);
     if (r < 0)
         return r;
     if (reader.fd >= 0 && reader.left_bytes >= DIRECT_BYTES_MIN) {

@@ -3,12 +3,14 @@
 #define PLAT_FORMATS_FAT32_WRITE_OUT_H
 
 #include "formats/fat32/plan.h"
+#include "lib/tree/ahead.h"
 
 enum { FAT32_OUT_BYTES = 1 << 20 };
 
 struct fat32_out {
     struct plat_dev *dev;      /* zero-filled: what is skipped need not be written */
     struct progress *progress; /* may be NULL */
+    struct tree_ahead *ahead;  /* NULL: files are read when they are written */
     uint8_t *buffer;           /* FAT32_OUT_BYTES */
     uint64_t start;            /* where buffer[0] goes */
     size_t used;

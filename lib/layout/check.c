@@ -108,8 +108,9 @@ static bool is_fatal(const struct plat_err *why, struct plat_err *err)
 static int check_rule(const struct eval *ctx, const struct rule *rule, const struct field *field,
                       const struct finding_sink *sink, struct plat_err *err)
 {
-    struct plat_err why = {0};
+    struct plat_err why;
     bool holds = true;
+    err_clear(&why);
     if (rule->when != NULL) {
         bool applies;
         if (eval_bool(ctx, rule->when, &applies, &why) != 0 && is_fatal(&why, err))
@@ -119,7 +120,7 @@ static int check_rule(const struct eval *ctx, const struct rule *rule, const str
         if (!applies)
             return 0;
     }
-    why = (struct plat_err){0};
+    err_clear(&why);
     if (eval_bool(ctx, rule->must, &holds, &why) != 0)
         holds = false;
     if (holds)

@@ -31,6 +31,14 @@ struct tree_index {
     uint64_t seed; /* random, so that nobody can choose names that collide */
 };
 
+/* The host directory that was read from last: root_fd is its source, dir_fd the directory itself. One for each
+ * thread that reads. */
+struct host_cursor {
+    const struct tree_node *dir;
+    uint32_t source;
+    int root_fd, dir_fd; /* -1: none */
+};
+
 struct tree {
     struct tree_options options; /* its pointers lead into `text` */
     struct arena nodes, text;
@@ -41,12 +49,7 @@ struct tree {
     size_t n_sources, cap_sources;
     int spool_fd; /* -1: none yet */
     uint64_t spool_end;
-    /* The host directory that was read from last: root_fd is its source, dir_fd the directory itself. */
-    struct {
-        const struct tree_node *dir;
-        uint32_t source;
-        int root_fd, dir_fd; /* -1: none */
-    } last;
+    struct host_cursor last;
     bool finished;
 };
 
@@ -105,6 +108,13 @@ int tree_open_host_dir(const struct tree *tree, uint32_t source, int root_fd, co
 /* "host_path/rel/name" for messages; name may be NULL. */
 void tree_host_label(const struct tree *tree, uint32_t source, const struct tree_node *dir, const char *name,
                      char ret[TREE_LABEL_BYTES]);
+
+/* reader.c */
+void host_cursor_init(struct host_cursor *cursor);
+void host_cursor_close(struct host_cursor *cursor);
+/* All of a file of a directory source, with one open, one read and one close. */
+int tree_read_whole(const struct tree *tree, struct host_cursor *cursor, const struct tree_node *node,
+                    uint8_t *buf, struct plat_err *err);
 
 bool tree_excluded(const struct tree *tree, const char *path);
 

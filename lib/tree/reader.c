@@ -10,34 +10,47 @@
 
 enum { READ_MAX_BYTES = 1 << 30 };
 
-static void forget_last(struct tree *tree)
+void host_cursor_init(struct host_cursor *cursor)
 {
-    if (tree->last.dir_fd >= 0)
-        (void)close(tree->last.dir_fd);
-    tree->last.dir_fd = -1;
-    tree->last.dir = NULL;
+    *cursor = (struct host_cursor){.root_fd = -1, .dir_fd = -1};
 }
 
-/* Points tree->last at the host directory of `node`. */
-static int go_to_directory(struct tree *tree, const struct tree_node *node, struct plat_err *err)
+static void forget_directory(struct host_cursor *cursor)
+{
+    if (cursor->dir_fd >= 0)
+        (void)close(cursor->dir_fd);
+    cursor->dir_fd = -1;
+    cursor->dir = NULL;
+}
+
+void host_cursor_close(struct host_cursor *cursor)
+{
+    forget_directory(cursor);
+    if (cursor->root_fd >= 0)
+        (void)close(cursor->root_fd);
+    host_cursor_init(cursor);
+}
+
+/* Points the cursor at the host directory of `node`. */
+static int go_to_directory(const struct tree *tree, struct host_cursor *cursor, const struct tree_node *node,
+                           struct plat_err *err)
 {
     uint32_t source = node->from.source_index;
-    if (tree->last.dir_fd >= 0 && tree->last.dir == node->parent && tree->last.source == source)
+    if (cursor->dir_fd >= 0 && cursor->dir == node->parent && cursor->source == source)
         return 0;
-    forget_last(tree);
-    if (tree->last.root_fd < 0 || tree->last.source != source) {
-        if (tree->last.root_fd >= 0)
-            (void)close(tree->last.root_fd);
+    forget_directory(cursor);
+    if (cursor->root_fd < 0 || cursor->source != source) {
+        if (cursor->root_fd >= 0)
+            (void)close(cursor->root_fd);
         const char *path = tree->sources[source].path;
-        tree->last.root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (tree->last.root_fd < 0)
+        cursor->root_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (cursor->root_fd < 0)
             return err_sys(err, errno, "cannot read directory %s", path);
-        tree->last.source = source;
+        cursor->source = source;
     }
-    int r =
-        tree_open_host_dir(tree, source, tree->last.root_fd, node->parent, O_PATH, &tree->last.dir_fd, err);
+    int r = tree_open_host_dir(tree, source, cursor->root_fd, node->parent, O_PATH, &cursor->dir_fd, err);
     if (r == 0)
-        tree->last.dir = node->parent;
+        cursor->dir = node->parent;
     return r;
 }
 
@@ -51,41 +64,85 @@ static void label_of(const struct tree *tree, const struct tree_node *node, char
     }
 }
 
-static int open_host_file(struct tree *tree, const struct tree_node *node, int *ret_fd, struct plat_err *err)
+/* PLAT_EIO when what is open there is no longer what was scanned. */
+static int check_unchanged(const struct tree *tree, const struct tree_node *node, int fd,
+                           struct plat_err *err)
+{
+    char label[TREE_LABEL_BYTES];
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        int saved_errno = errno;
+        label_of(tree, node, label);
+        return err_sys(err, saved_errno, "cannot read %s", label);
+    }
+    if (S_ISREG(st.st_mode) && (uint64_t)st.st_size == node->size_bytes)
+        return 0;
+    label_of(tree, node, label);
+    return err_set(err, PLAT_EIO, "%s changed while the image was built: %llu bytes before, %s%lld now",
+                   label, (unsigned long long)node->size_bytes,
+                   S_ISREG(st.st_mode) ? "" : "not a regular file, ", (long long)st.st_size);
+}
+
+static int open_host_file(const struct tree *tree, struct host_cursor *cursor, const struct tree_node *node,
+                          int *ret_fd, struct plat_err *err)
 {
     /* O_NONBLOCK: a FIFO that took the file's place since the scan must not hang the build. */
     const int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-    char label[TREE_LABEL_BYTES];
     int fd;
     if (node->source == SOURCE_HOST_DIR) {
-        int r = go_to_directory(tree, node, err);
+        int r = go_to_directory(tree, cursor, node, err);
         if (r != 0)
             return r;
-        fd = openat(tree->last.dir_fd, node->name, flags | O_NOFOLLOW);
+        fd = openat(cursor->dir_fd, node->name, flags | O_NOFOLLOW);
     } else {
         fd = open(tree->sources[node->from.source_index].path, flags);
     }
     if (fd < 0) {
         int saved_errno = errno;
+        char label[TREE_LABEL_BYTES];
         label_of(tree, node, label);
         return err_sys(err, saved_errno, "cannot read %s", label);
     }
-    struct stat st;
-    int r = 0;
-    if (fstat(fd, &st) != 0) {
-        int saved_errno = errno;
-        label_of(tree, node, label);
-        r = err_sys(err, saved_errno, "cannot read %s", label);
-    } else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != node->size_bytes) {
-        label_of(tree, node, label);
-        r = err_set(err, PLAT_EIO, "%s changed while the image was built: %llu bytes before, %s%lld now",
-                    label, (unsigned long long)node->size_bytes,
-                    S_ISREG(st.st_mode) ? "" : "not a regular file, ", (long long)st.st_size);
-    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Bytes read into buf, which may be fewer than n, and one more where the file goes on. */
+static ssize_t read_past(int fd, uint8_t *buf, size_t n, uint64_t offset)
+{
+    uint8_t extra;
+    struct iovec parts[2] = {{.iov_base = buf, .iov_len = n}, {.iov_base = &extra, .iov_len = 1}};
+    ssize_t got;
+    do
+        got = preadv(fd, parts, 2, (off_t)offset);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+int tree_read_whole(const struct tree *tree, struct host_cursor *cursor, const struct tree_node *node,
+                    uint8_t *buf, struct plat_err *err)
+{
+    int fd;
+    int r = open_host_file(tree, cursor, node, &fd, err);
     if (r != 0)
-        (void)close(fd);
-    else
-        *ret_fd = fd;
+        return r;
+    size_t n = (size_t)node->size_bytes, at = 0;
+    ssize_t got = 0;
+    do {
+        got = read_past(fd, buf + at, n - at, at);
+        at += got > 0 ? (size_t)got : 0;
+    } while (got > 0 && at < n);
+    if (got < 0 || at != n) { /* a file that is as long as it was needs no look at its size */
+        int saved_errno = errno;
+        r = check_unchanged(tree, node, fd, err);
+        if (r == 0) {
+            char label[TREE_LABEL_BYTES];
+            label_of(tree, node, label);
+            r = got < 0 ? err_sys(err, saved_errno, "cannot read %s", label)
+                        : err_set(err, PLAT_EIO, "%s changed while it was read", label);
+        }
+    }
+    (void)close(fd);
     return r;
 }
 
@@ -107,7 +164,9 @@ int tree_reader_open(struct tree *tree, const struct tree_node *node, struct tre
     case SOURCE_HOST_DIR:
     case SOURCE_HOST_FILE:
         reader.owns_fd = true;
-        r = open_host_file(tree, node, &reader.fd, err);
+        r = open_host_file(tree, &tree->last, node, &reader.fd, err);
+        if (r == 0 && (r = check_unchanged(tree, node, reader.fd, err)) != 0)
+            tree_reader_close(&reader);
         break;
     case SOURCE_NONE:
     default: {

@@ -40,8 +40,7 @@ int tree_open(const struct tree_options *options, struct tree **ret, struct plat
     if (tree == NULL)
         return err_nomem(err, "opening a file tree");
     tree->spool_fd = -1;
-    tree->last.root_fd = -1;
-    tree->last.dir_fd = -1;
+    host_cursor_init(&tree->last);
     tree->root = arena_alloc(&tree->nodes, sizeof *tree->root);
     if (tree->root == NULL || (options != NULL && copy_options(tree, options) != 0)) {
         tree_close(tree);
@@ -61,10 +60,7 @@ void tree_close(struct tree *tree)
     tree_index_free(tree);
     if (tree->spool_fd >= 0)
         (void)close(tree->spool_fd);
-    if (tree->last.dir_fd >= 0)
-        (void)close(tree->last.dir_fd);
-    if (tree->last.root_fd >= 0)
-        (void)close(tree->last.root_fd);
+    host_cursor_close(&tree->last);
     free(tree->sources);
     arena_free(&tree->nodes);
     arena_free(&tree->text);

@@ -17,7 +17,7 @@
  * literals, symbolic links by tree_add_symlink, the root of a tree of archives) gets 0, so that it is the
  * same on every day. tree_apply_override is exact: it is neither clamped nor replaced.
  *
- * One thread at a time: even reading keeps a directory open inside the tree. */
+ * One thread at a time: even reading keeps a directory open inside the tree (lib/tree/ahead.h reads in several). */
 #ifndef PLAT_LIB_TREE_TREE_H
 #define PLAT_LIB_TREE_TREE_H
 
