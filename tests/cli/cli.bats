@@ -4,7 +4,8 @@
 setup() {
     root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
     PLAT=${PLAT:-$root/build/plat}
-    cd "$BATS_TEST_TMPDIR"
+    T=$BATS_TEST_TMPDIR
+    cd "$T"
     unset NO_COLOR COLUMNS
     commands=$("$PLAT" completion bash | sed -n "s/^    local commands='\(.*\)'$/\1/p")
     [ -n "$commands" ]
@@ -86,13 +87,24 @@ setup() {
     [ "$output" = 2 ]
 }
 
-@test "an interrupted build leaves nothing behind" {
+# Does process $1 have a file of this directory open that is not a source? Its output, with or without a name.
+writes_output() {
+    local fd
+    for fd in "/proc/$1/fd/"*; do
+        case $(readlink "$fd") in "$T"/src*) ;; "$T"/*) return 0 ;; esac
+    done
+    return 1
+}
+
+# interrupt SIGNAL...: sends each while the output is being written, and looks at what is left.
+interrupt() {
+    local signal pid code caught=0
     mkdir src
     head -c 300M /dev/zero | tr '\0' x >src/big
-    for signal in TERM INT HUP; do
+    for signal in "$@"; do
         env --default-signal=INT "$PLAT" mk fat32 src -o out.img >/dev/null 2>&1 3>&- &
         pid=$!
-        for _ in $(seq 200); do [ "$(ls -A | wc -l)" -gt 1 ] && break; sleep 0.005; done
+        while [ -d "/proc/$pid/fd" ] && ! writes_output $pid; do sleep 0.002; done
         kill -$signal $pid 2>/dev/null || true
         code=0
         wait $pid || code=$?
@@ -102,7 +114,67 @@ setup() {
         fi
         [ "$code" -gt 128 ]
         [ "$(ls -A)" = src ]
+        caught=$((caught + 1))
     done
+    [ "$caught" -gt 0 ]
+}
+
+@test "an interrupted build leaves nothing behind" {
+    interrupt TERM INT HUP
+}
+
+# Catches: an output that has a name before it is complete.
+@test "kill -9 during a build leaves the directory as it was" {
+    python3 -c 'import os, sys; os.close(os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR))' "$T" ||
+        skip "the filesystem of $T has no O_TMPFILE"
+    interrupt KILL KILL KILL
+    # and over an output that is there
+    echo old >out.img
+    "$PLAT" mk fat32 src -o out.img >/dev/null 3>&- &
+    pid=$!
+    while [ -d "/proc/$pid/fd" ] && ! writes_output $pid; do sleep 0.002; done
+    kill -KILL $pid
+    ! wait $pid
+    [ "$(ls -A)" = $'out.img\nsrc' ]
+    [ "$(cat out.img)" = old ]
+    chmod 640 out.img
+    "$PLAT" mk fat32 src -o out.img >/dev/null
+    [ "$(ls -A)" = $'out.img\nsrc' ]
+    [ "$(stat -c '%a %h' out.img)" = '640 1' ]
+    "$PLAT" verify --quiet out.img
+}
+
+# Catches: a way without O_TMPFILE that nobody walks.
+@test "an output where the filesystem has no files without a name" {
+    cat >no_tmpfile.c <<'C'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/types.h>
+static int without(const char *name, const char *path, int flags, mode_t mode)
+{
+    if ((flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    int (*next)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
+    return next(path, flags, mode);
+}
+#define WRAP(name) int name(const char *path, int flags, ...) { va_list ap; va_start(ap, flags); \
+    mode_t mode = va_arg(ap, mode_t); va_end(ap); return without(#name, path, flags, mode); }
+WRAP(open)
+WRAP(open64)
+C
+    cc -shared -fPIC -U_FORTIFY_SOURCE -o "$T.so" no_tmpfile.c -ldl
+    rm no_tmpfile.c
+    export ASAN_OPTIONS=verify_asan_link_order=0 LD_PRELOAD=$T.so
+    interrupt TERM HUP
+    echo old >out.img
+    "$PLAT" mk fat32 src -o out.img >/dev/null
+    [ "$(ls -A)" = $'out.img\nsrc' ]
+    "$PLAT" verify --quiet out.img
 }
 
 # complete WORD...: what bash would offer for the last word
