@@ -120,6 +120,39 @@ fat_of() { # DISK FIRST_BYTE BYTES OUT
     [ "$code" -ne 0 ]
 }
 
+# Catches: code that is cut off or lands on the signature or the records; a verify that complains about it.
+@test "boot_code lands in front of the signature, of gpt and of mbr disks" {
+    code=$root/tests/bad/recipe/data/boot-440.bin
+    cp "$code" full.bin
+    head -c 100 "$code" >short.bin
+    for table in gpt mbr; do
+        type=linux-data
+        [ $table = gpt ] || type=0x83
+        for sector in 512 4096; do
+            recipe() { echo "{ \"table\": \"$table\", \"sector_bytes\": $sector, $1 \"seed\": \"s\",
+                \"partitions\": [ { \"type\": \"$type\", \"size\": \"4MiB\" } ] }"; }
+            recipe '' >plain.json
+            "$PLAT" build plain.json -o plain.img
+            for file in full short; do
+                recipe "\"boot_code\": \"$file.bin\"," >r.json
+                "$PLAT" build r.json -o disk.img
+                n=$(stat -c %s $file.bin)
+                cmp -n "$n" disk.img $file.bin
+                cmp disk.img plain.img -i "$n" # and nothing else changes
+                run "$PLAT" verify disk.img
+                [[ "$output" == *"0 errors, 0 warnings, 0 notes"* ]]
+                [ $sector = 4096 ] || sfdisk --verify disk.img
+            done
+        done
+    done
+    run "$PLAT" build r.json --explain
+    [[ "$output" == *"boot code short.bin (100 bytes)"* ]]
+    "$PLAT" build r.json --explain --json | python3 -c '
+import json, sys
+plan = json.load(sys.stdin)
+assert (plan["boot_code"], plan["boot_code_bytes"]) == ("short.bin", 100), plan'
+}
+
 @test "--explain writes nothing and names everything" {
     make_tree tree
     esp_recipe r.json
