@@ -120,12 +120,12 @@ static int settle_size(const struct cli *cli, struct mk *mk, struct plat_err *er
     return ret == 0 ? mk->driver->maker->settle(mk->plan, mk->size_bytes, err) : ret;
 }
 
-static int gather_source(const struct cli *cli, struct mk *mk, struct plat_err *err)
+static int gather_source(const struct cli *cli, struct mk *mk, const char *output, struct plat_err *err)
 {
     const char *const *given = NULL;
     const char *exclude[RECIPE_MAX_DEFINES + 1] = {NULL};
     size_t n = cli_list(cli, "exclude", &given);
-    struct tree_options options = {.exclude = exclude};
+    struct tree_options options = {.exclude = exclude, .output = strcmp(output, "-") != 0 ? output : NULL};
     if (n > RECIPE_MAX_DEFINES)
         return err_set(err, PLAT_ELIMIT, "more than %d --exclude patterns", RECIPE_MAX_DEFINES);
     for (size_t i = 0; i < n; i++)
@@ -139,6 +139,8 @@ static int gather_source(const struct cli *cli, struct mk *mk, struct plat_err *
         ret = tree_finish(mk->tree, err);
     if (ret == 0)
         tree_totals(mk->tree, &mk->totals);
+    if (ret == 0 && tree_left_out_output(mk->tree))
+        note_left_out("mk", output);
     return ret;
 }
 
@@ -194,7 +196,7 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
     if (ret == 0)
         ret = output_is_not(output, cli->args[1], "the source", err);
     if (ret == 0)
-        ret = gather_source(cli, &mk, err);
+        ret = gather_source(cli, &mk, output, err);
     if (ret != 0)
         goto out;
     const char *seed = cli_text(cli, "seed");

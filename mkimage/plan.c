@@ -107,6 +107,9 @@ static int stat_source(struct plan *plan, const char *path, const char *as_writt
         return err_nomem(err, "planning");
     if (stat(host, &st) != 0)
         return recipe_fail(plan->recipe, path, err, "cannot read %.300s: %s", host, strerror(errno));
+    if (plan->gather.options.output != NULL &&
+        output_is_not(plan->gather.options.output, host, "a source of this disk", err) != 0)
+        return recipe_blame(plan->recipe, path, err);
     if (!S_ISREG(st.st_mode))
         return recipe_fail(plan->recipe, path, err, "expected a file, %.300s is %s", host,
                            S_ISDIR(st.st_mode) ? "a directory" : "something else");
@@ -343,6 +346,7 @@ int plan_open(struct recipe *recipe, const struct plan_options *options, struct 
         .has_time = recipe->has_time,
         .time_s = recipe->time_s,
         .root_owned = true,
+        .output = options->output,
     };
     plan->recipe = recipe;
     gather_init(&plan->gather, recipe, &tree_options);
