@@ -136,3 +136,23 @@ same_files() { # IMAGE
     [ "$(cat a.img)" = precious ]
     [ -z "$(find . -maxdepth 1 -name '.*' -type f)" ]
 }
+
+# Catches: a name that goes into an image and does not come out of it again.
+@test "fat32: a name is refused when it is made, or extract gives it back" {
+    made=0
+    for code in 01 1f 20 7e 7f 80 85 9f a0 ff; do
+        rm -rf odd out odd.img && mkdir odd
+        name=$(python3 -c "import sys; sys.stdout.buffer.write(b'a%sb' % chr(0x$code).encode())")
+        echo "$code" >"odd/$name"
+        if "$PLAT" mk fat32 odd -o odd.img 2>message; then
+            fsck.fat -n odd.img
+            "$PLAT" extract odd.img -C out
+            diff -r odd out
+            made=$((made + 1))
+        else
+            grep -q 'control character' message
+            ! LC_ALL=C grep -q '[[:cntrl:]]' message
+        fi
+    done
+    [ "$made" = 4 ]
+}
