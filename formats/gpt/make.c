@@ -30,7 +30,7 @@ static int gpt_room(uint32_t sector_bytes, struct table_room *ret, struct plat_e
 static int gpt_parse_type(const char *text, struct table_partition *ret, struct plat_err *err)
 {
     uint8_t guid[16];
-    if (!gpt_type_find(text, guid) && !parse_guid(text, guid))
+    if (!gpt_type_find(text, guid) && !parse_guid_braced(text, guid))
         return err_set(
             err, PLAT_EINVALID,
             "unknown partition type '%.80s': expected a well-known name such as esp, linux-data or "

@@ -153,6 +153,18 @@ plan = json.load(sys.stdin)
 assert (plan["boot_code"], plan["boot_code_bytes"]) == ("short.bin", 100), plan'
 }
 
+@test "GUIDs in braces, as Windows prints them, are the GUIDs without" {
+    recipe() { echo "{ \"table\": \"gpt\", \"seed\": \"s\", \"disk_guid\": \"$1A1B2C3D4-0001-4002-8003-0123456789AB$2\",
+        \"partitions\": [ { \"type\": \"$1EBD0A0A2-B9E5-4433-87C0-68B6B72699C7$2\", \"size\": \"1MiB\",
+            \"uuid\": \"$1a1b2c3d4-0001-4002-8003-0123456789ac$2\" } ] }"; }
+    recipe '{' '}' >braced.json
+    recipe '' '' >plain.json
+    "$PLAT" build braced.json -o braced.img
+    "$PLAT" build plain.json -o plain.img
+    cmp braced.img plain.img
+    sfdisk --json braced.img | grep -q '"id": "A1B2C3D4-0001-4002-8003-0123456789AB"'
+}
+
 @test "--explain writes nothing and names everything" {
     make_tree tree
     esp_recipe r.json
