@@ -156,3 +156,29 @@ same_files() { # IMAGE
     done
     [ "$made" = 4 ]
 }
+
+# Catches: holes of archive members that become zeros on the disk or in a temporary file.
+@test "sparse members stay sparse in the image" {
+    mkdir sparse
+    truncate -s 300M sparse/big
+    printf middle | dd of=sparse/big bs=1 seek=200M conv=notrunc status=none
+    printf end | dd of=sparse/big bs=1 seek=$((300 * 1024 * 1024 - 3)) conv=notrunc status=none
+    export TMPDIR=$PWD/spool
+    for how in gnu "pax --sparse-version=0.1" "pax --sparse-version=1.0"; do
+        # shellcheck disable=SC2086
+        tar -S -C sparse -cf s.tar --format=$how big
+        [ "$(stat -c %s s.tar)" -lt 100000 ]
+        mkdir spool
+        for format in fat32 tar cpio; do
+            "$PLAT" mk $format s.tar -o image
+            [ "$(du -k image | cut -f 1)" -lt 10000 ]
+            [ $format = fat32 ] || continue
+            mcopy -i image ::big copy
+            cmp copy sparse/big
+            rm copy
+        done
+        cpio -i --to-stdout big 2>/dev/null <image | cmp - sparse/big
+        [ -z "$(ls -A spool)" ]
+        rmdir spool
+    done
+}
