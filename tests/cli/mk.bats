@@ -182,3 +182,28 @@ same_files() { # IMAGE
         rmdir spool
     done
 }
+
+# Catches: a stream without an end that fills the disk; a stream that is called none because its archive says at the end what it is.
+@test "an endless stream is no archive, a long one is" {
+    no() {
+        run bash -c "ulimit -f 200000; $1"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"expected an archive"*"none begins in the first 64 MiB"* ]]
+        [ ! -e none.img ]
+    }
+    no "'$PLAT' mk fat32 /dev/zero -o none.img"
+    no "'$PLAT' mk fat32 - -o none.img </dev/zero"
+    no "yes | '$PLAT' mk fat32 - -o none.img"
+    truncate -s 1T hole
+    no "'$PLAT' mk fat32 hole -o none.img"
+    head -c 70M /dev/urandom >src/data
+    tar -C src -cf a.tar .
+    (cd src && zip -qr0 ../a.zip . && bsdtar -cf ../a.7z --format=7zip --options=7zip:compression=store .)
+    for archive in a.tar a.zip a.7z; do
+        "$PLAT" mk fat32 - -o "$archive.img" <$archive
+        same_files "$archive.img"
+    done
+    # Nothing but the end is an archive, too.
+    tar -T /dev/null -cf empty.tar
+    "$PLAT" mk cpio - -o empty.cpio <empty.tar
+}
