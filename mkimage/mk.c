@@ -49,7 +49,7 @@ static const struct option_desc mk_options[] = {
      .name = "option",
      .kind = OPTION_LIST,
      .argument = "KEY=VALUE",
-     .doc = "an option of the format, see plat formats (repeatable)",
+     .doc = "an option of the format, as listed below (repeatable)",
      .complete = COMPLETE_NONE},
     {.name = "exclude",
      .kind = OPTION_LIST,
@@ -241,6 +241,27 @@ static int run_mk(struct cli *cli)
     return cli_finish(cli, EXIT_YES);
 }
 
+/* What each format can be told. */
+static void mk_more_help(struct cli_help *to)
+{
+    for (size_t i = 0; i < n_fs_drivers; i++) {
+        const struct fs_maker *maker = fs_drivers[i]->maker;
+        if (maker == NULL)
+            continue;
+        char text[96];
+        (void)snprintf(text, sizeof text, "Options of %s (-O)", fs_drivers[i]->name);
+        cli_help_section(to, text);
+        for (size_t j = 0; j < maker->n_options; j++) {
+            const struct make_option_desc *option = &maker->options[j];
+            (void)snprintf(text, sizeof text, "%s%s%s", option->name, option->argument != NULL ? "=" : "",
+                           option->argument != NULL ? option->argument : "");
+            cli_help_item(to, text, option->doc);
+        }
+        if (maker->n_options == 0)
+            cli_help_item(to, "none", "");
+    }
+}
+
 const struct command command_mk = {
     .name = "mk",
     .group = "Build",
@@ -254,12 +275,13 @@ const struct command command_mk = {
            "\n"
            "The same source gives the same bytes on every machine; SOURCE_DATE_EPOCH is the latest time that "
            "any\n"
-           "file may have. What a format can be told with -O, plat formats lists.\n",
+           "file may have.\n",
     .examples = "  plat mk fat32 esp/ -o esp.img --label ESP --slack 16MiB\n"
                 "  plat mk cpio initrd/ -o initrd.cpio\n"
                 "  tar c dir | plat mk fat32 - -o fat.img --size 64MiB\n",
     .options = mk_options,
     .n_options = sizeof mk_options / sizeof *mk_options,
+    .more_help = mk_more_help,
     .min_args = 2,
     .max_args = 2,
     .complete = COMPLETE_FORMAT,

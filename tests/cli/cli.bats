@@ -134,7 +134,7 @@ interrupt() {
     pid=$!
     while [ -d "/proc/$pid/fd" ] && ! writes_output $pid; do sleep 0.002; done
     kill -KILL $pid
-    ! wait $pid
+    ! wait $pid || false
     [ "$(ls -A)" = $'out.img\nsrc' ]
     [ "$(cat out.img)" = old ]
     chmod 640 out.img
@@ -196,9 +196,22 @@ complete_words() {
     [ "$(complete_words plat verify di)" = disk.img ]
     [ "$(complete_words plat verify --color '')" = $'auto\nalways\nnever' ]
     [ "$(complete_words plat mk fat)" = fat32 ]
+    complete_words plat formats '' | grep -qx gpt
+    complete_words plat mk '' >words
+    grep -qx fat32 words && grep -qx tar words
+    ! grep -qxE 'gpt|mbr' words || false
     [ "$(complete_words plat mk fat32 di)" = disk.img ]
     [ "$(complete_words plat help bo)" = boot ]
     [ "$(complete_words plat completion z)" = zsh ]
+}
+
+# mk_names formats|options: what mk makes, by name; with options also the names of what each can be told
+mk_names() {
+    "$PLAT" formats --json | python3 -c '
+import json, sys
+for f in json.load(sys.stdin)["formats"]:
+    if f["made_by"] == "mk":
+        print(f["name"], *(o["name"] for o in f["options"] if sys.argv[1] == "options"), sep="\n")' "$1"
 }
 
 @test "completion: every option of every command is in each script" {
@@ -206,6 +219,13 @@ complete_words() {
         "$PLAT" completion $shell >$shell.txt
     done
     bash -n bash.txt
+    # what zsh and fish offer for the format of mk, by their own words
+    for line in "$(grep '^_plat_mk_formats' zsh.txt)" "$(grep '^function __plat_mk_formats' fish.txt)"; do
+        line=${line#*plat formats} line="plat formats${line%\'*}'"
+        [ "$(PATH=$(dirname "$PLAT"):$PATH bash -c "$line" | sort | tr '\n' ' ')" = "$(mk_names formats | sort | tr '\n' ' ')" ]
+    done
+    grep -q "'1:format:_plat_mk_formats'" zsh.txt
+    grep -q "seen_subcommand_from mk' -F -a '(__plat_mk_formats)'" fish.txt
     for command in $commands; do
         for option in $("$PLAT" help "$command" | sed -n 's/^  \(-., \|    \)--\([a-z0-9-]*\).*/\2/p'); do
             grep -q -- "--$option\b" bash.txt
@@ -226,6 +246,20 @@ complete_words() {
         found=1
     fi
     [ $found -eq 1 ] || skip "neither zsh nor fish is installed"
+}
+
+# Catches: an option that a maker has and --help does not.
+@test "mk --help lists the options of every format, formats says which command makes it" {
+    "$PLAT" mk --help >help.txt
+    mk_names options >names.txt
+    [ "$(wc -l <names.txt)" -gt 5 ]
+    while read -r name; do
+        grep -Eq "^(Options of $name \\(-O\\)$|  $name(=| |$))" help.txt
+    done <names.txt
+    ! grep -q 'Options of gpt' help.txt || false
+    [ -z "$(awk 'length > 100' help.txt)" ]
+    run "$PLAT" formats
+    [[ "$output" == *"gpt "*"yes    yes    build  yes "*"fat32 "*" mk "* ]]
 }
 
 @test "messages name the command and the file" {
