@@ -151,7 +151,7 @@ same_files() { # IMAGE
             made=$((made + 1))
         else
             grep -q 'control character' message
-            ! LC_ALL=C grep -q '[[:cntrl:]]' message
+            ! LC_ALL=C grep -q '[[:cntrl:]]' message || false
         fi
     done
     [ "$made" = 4 ]
