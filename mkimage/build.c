@@ -114,7 +114,8 @@ static int build_recipe(const struct cli *cli, struct plat_err *err)
         goto out;
     if (plan->gather.left_out_output)
         note_left_out("build", output);
-    ret = cli_flag(cli, "explain") ? print_plan(cli, plan, err) : write_disk(cli, plan, output, err);
+    bool explain = cli_flag(cli, "explain") || output == NULL;
+    ret = explain ? print_plan(cli, plan, err) : write_disk(cli, plan, output, err);
 out:
     plan_close(plan);
     recipe_close(recipe);
