@@ -2,6 +2,7 @@
 # plat build: the same bytes everywhere, whole or not at all, and strangers' tools agree.
 
 setup() {
+    source "$BATS_TEST_DIRNAME/outputs.bash"
     root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
     PLAT=${PLAT:-$root/build/plat}
     T=$BATS_TEST_TMPDIR
@@ -223,22 +224,14 @@ P
     for signal in INT TERM HUP; do
         # Writing holes is quick, so the content must not be one.
         [ -s tree/filled ] || head -c 300M /dev/zero | tr '\0' x >tree/filled
-        # A shell without job control lets its children ignore SIGINT; python does not.
-        python3 - "$PLAT" "$signal" <<'P'
-import glob, os, signal, subprocess, sys, time
-for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-    signal.signal(getattr(signal, name), signal.SIG_DFL)
-child = subprocess.Popen([sys.argv[1], "build", "r.json", "-o", "disk.img"], stdout=subprocess.DEVNULL)
-known = {"disk.img", "r.json", "tree"}
-for _ in range(2000):
-    if set(os.listdir(".")) - known or child.poll() is not None:
-        break
-    time.sleep(0.001)
-assert set(os.listdir(".")) - known, "the build was over before it could be interrupted"
-child.send_signal(getattr(signal, "SIG" + sys.argv[2]))
-code = child.wait()
-assert code == -getattr(signal, "SIG" + sys.argv[2]), code
-P
+        # A shell without job control lets its children ignore SIGINT.
+        env --default-signal=INT "$PLAT" build r.json -o disk.img >/dev/null 3>&- &
+        pid=$!
+        await_output $pid "$T"
+        kill -$signal $pid
+        code=0
+        wait $pid || code=$?
+        [ "$code" -eq $((128 + $(kill -l $signal))) ] # and not over before it could be interrupted
         [ "$(cat disk.img)" = precious ]
         [ "$(ls -A)" = "$(printf 'disk.img\nr.json\ntree')" ]
     done
@@ -417,19 +410,14 @@ R
     head -c 300M /dev/zero | tr '\0' x >tree/a-large
     head -c 1M /dev/zero | tr '\0' y >tree/b-small
     esp_recipe r.json
-    (
-        for _ in $(seq 2000); do
-            if ls -A | grep -qv '^\(tree\|r.json\)$'; then
-                : >tree/b-small
-                exit 0
-            fi
-            sleep 0.001
-        done
-    ) &
-    run "$PLAT" build r.json -o disk.img
-    wait
+    "$PLAT" build r.json -o disk.img >said 2>&1 3>&- &
+    pid=$!
+    await_output $pid "$T"
+    : >tree/b-small
+    status=0
+    wait $pid || status=$?
     [ "$status" -eq 2 ]
-    [[ "$output" == *b-small* ]]
+    grep -q b-small said
     [ ! -e disk.img ]
 }
 

@@ -2,6 +2,7 @@
 # The front door: help, mistakes, colour, completion, output that cannot be written.
 
 setup() {
+    source "$BATS_TEST_DIRNAME/outputs.bash"
     root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
     PLAT=${PLAT:-$root/build/plat}
     T=$BATS_TEST_TMPDIR
@@ -87,15 +88,6 @@ setup() {
     [ "$output" = 2 ]
 }
 
-# Does process $1 have a file of this directory open that is not a source? Its output, with or without a name.
-writes_output() {
-    local fd
-    for fd in "/proc/$1/fd/"*; do
-        case $(readlink "$fd") in "$T"/src*) ;; "$T"/*) return 0 ;; esac
-    done
-    return 1
-}
-
 # interrupt SIGNAL...: sends each while the output is being written, and looks at what is left.
 interrupt() {
     local signal pid code caught=0
@@ -104,7 +96,7 @@ interrupt() {
     for signal in "$@"; do
         env --default-signal=INT "$PLAT" mk fat32 src -o out.img >/dev/null 2>&1 3>&- &
         pid=$!
-        while [ -d "/proc/$pid/fd" ] && ! writes_output $pid; do sleep 0.002; done
+        await_output $pid "$T"
         kill -$signal $pid 2>/dev/null || true
         code=0
         wait $pid || code=$?
@@ -132,7 +124,7 @@ interrupt() {
     echo old >out.img
     "$PLAT" mk fat32 src -o out.img >/dev/null 3>&- &
     pid=$!
-    while [ -d "/proc/$pid/fd" ] && ! writes_output $pid; do sleep 0.002; done
+    await_output $pid "$T"
     kill -KILL $pid
     ! wait $pid || false
     [ "$(ls -A)" = $'out.img\nsrc' ]
