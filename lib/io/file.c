@@ -385,8 +385,9 @@ int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret
     return 0;
 }
 
-/* The rename is durable only once its directory is. */
-static int sync_directory(const char *path, struct plat_err *err)
+/* The name is durable only once its directory is. One that may be written but not read cannot be flushed by
+ * itself: then its whole filesystem is. */
+static int sync_directory(const char *path, int file_fd, struct plat_err *err)
 {
     char *dir;
     int rc = directory_of(path, &dir, err);
@@ -395,7 +396,7 @@ static int sync_directory(const char *path, struct plat_err *err)
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(dir);
     if (fd < 0)
-        return err_sys(err, errno, "cannot open its directory");
+        return syncfs(file_fd) != 0 ? err_sys(err, errno, "cannot flush its filesystem") : 0;
     rc = fsync(fd) != 0 && errno != EINVAL ? err_sys(err, errno, "cannot flush its directory") : 0;
     (void)close(fd);
     return rc;
@@ -460,7 +461,7 @@ int dev_output_commit(struct plat_dev *dev, struct plat_err *err)
         free(f->temp);
         f->temp = NULL;
         f->unnamed = false;
-        rc = sync_directory(f->name, err);
+        rc = sync_directory(f->name, f->fd, err);
     }
     err_image(rc != 0 ? err : NULL, f->name);
     return rc;

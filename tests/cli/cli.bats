@@ -136,6 +136,23 @@ interrupt() {
     "$PLAT" verify --quiet out.img
 }
 
+# Catches: a finished output that is called a failure.
+@test "an output in a directory that may be written but not read" {
+    mkdir src drop
+    echo one >src/one
+    chmod 300 drop
+    as=()
+    if [ "$(id -u)" -eq 0 ]; then
+        as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+        chown 65534 drop
+    fi
+    "${as[@]}" "$PLAT" --version && "${as[@]}" test -r src/one || skip "another user cannot run plat here"
+    "${as[@]}" "$PLAT" mk fat32 src -o drop/out.img
+    chmod 700 drop
+    [ "$(ls -A drop)" = out.img ]
+    "$PLAT" verify --quiet drop/out.img
+}
+
 # Catches: a way without O_TMPFILE that nobody walks.
 @test "an output where the filesystem has no files without a name" {
     cat >no_tmpfile.c <<'C'
