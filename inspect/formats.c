@@ -23,6 +23,11 @@ static bool can_make(const struct fs_driver *driver)
 {
     return driver->maker != NULL || driver->table != NULL;
 }
+/* The command that makes it: tables are made around partitions. */
+static const char *made_by(const struct fs_driver *driver)
+{
+    return driver->maker != NULL ? "mk" : driver->table != NULL ? "build" : "-";
+}
 static bool can_check(const struct fs_driver *driver)
 {
     return driver->check != NULL || (driver->layout_name != NULL && driver->open != NULL);
@@ -55,10 +60,14 @@ static void list_text(const struct cli *cli, struct strbuf *out)
         strbuf_printf(out, "%s%-12s%s", paint(cli, PAINT_STRONG), fs_drivers[d]->name,
                       paint(cli, PAINT_PLAIN));
         for (size_t i = 0; i < N_ABILITIES; i++)
-            strbuf_printf(out, "  %-5s", abilities[i].has(fs_drivers[d]) ? "yes" : "-");
+            strbuf_printf(out, "  %-5s",
+                          abilities[i].has == can_make      ? made_by(fs_drivers[d])
+                          : abilities[i].has(fs_drivers[d]) ? "yes"
+                                                            : "-");
         strbuf_printf(out, "  %s\n", fs_drivers[d]->title);
     }
-    strbuf_puts(out, "\nLayouts built in:");
+    strbuf_puts(out,
+                "\nOptions for making one, and its partition types: plat formats NAME\nLayouts built in:");
     for (size_t i = 0; i < n_embedded_schemas; i++)
         strbuf_printf(out, " %s", embedded_schemas[i].name);
     strbuf_puts(out, "  (plat schema doc NAME)\n");
@@ -129,6 +138,10 @@ static void driver_json(struct strbuf *out, const struct fs_driver *driver)
     put_json(out, "layout", driver->layout_name);
     for (size_t i = 0; i < N_ABILITIES; i++)
         strbuf_printf(out, ", \"%s\": %s", abilities[i].name, abilities[i].has(driver) ? "true" : "false");
+    strbuf_printf(out, ", \"made_by\": %s",
+                  driver->maker != NULL   ? "\"mk\""
+                  : driver->table != NULL ? "\"build\""
+                                          : "null");
     strbuf_puts(out, ", \"options\": [");
     for (size_t i = 0; driver->maker != NULL && i < driver->maker->n_options; i++) {
         const struct make_option_desc *option = &driver->maker->options[i];
@@ -228,7 +241,7 @@ const struct command command_formats = {
            "(plat-layout(5)).\n",
     .examples = "  plat formats\n"
                 "  plat formats fat32\n"
-                "  plat formats --json | jq -r '.formats[] | select(.make).name'\n",
+                "  plat formats --json | jq -r '.formats[] | select(.made_by == \"mk\").name'\n",
     .options = options_table,
     .n_options = sizeof options_table / sizeof *options_table,
     .max_args = 1,

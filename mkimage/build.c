@@ -108,10 +108,14 @@ static int build_recipe(const struct cli *cli, struct plat_err *err)
         ret = recipe_load(cli->args[0], defines, n_defines, &recipe, err);
     if (ret != 0)
         goto out;
+    options.output = output != NULL && strcmp(output, "-") != 0 ? output : NULL;
     ret = plan_open(recipe, &options, &plan, err);
     if (ret != 0)
         goto out;
-    ret = cli_flag(cli, "explain") ? print_plan(cli, plan, err) : write_disk(cli, plan, output, err);
+    if (plan->gather.left_out_output)
+        note_left_out("build", output);
+    bool explain = cli_flag(cli, "explain") || output == NULL;
+    ret = explain ? print_plan(cli, plan, err) : write_disk(cli, plan, output, err);
 out:
     plan_close(plan);
     recipe_close(recipe);

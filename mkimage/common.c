@@ -44,6 +44,15 @@ int output_is_not(const char *output, const char *input, const char *what, struc
                    "%.300s is %s itself, and the image would replace it; give -o another name", output, what);
 }
 
+void note_left_out(const char *command, const char *output)
+{
+    struct strbuf name = {0};
+    strbuf_visible(&name, output, strlen(output));
+    (void)fprintf(stderr, "plat %s: note: %s lies in a source; it is the output and is left out of itself\n",
+                  command, strbuf_str(&name));
+    strbuf_free(&name);
+}
+
 /* Numbers and booleans as such, all else as text. */
 static json_t *option_value(const char *text)
 {

@@ -195,6 +195,11 @@ void plan_text(const struct plan *plan, struct strbuf *ret)
     } else {
         strbuf_printf(ret, "signature 0x%08x", plan->spec.mbr_signature);
     }
+    if (plan->recipe->boot_code != NULL) {
+        strbuf_puts(ret, ", boot code ");
+        visible(ret, plan->recipe->boot_code);
+        strbuf_printf(ret, " (%zu bytes)", plan->spec.n_boot_code);
+    }
     strbuf_puts(ret, "\n\n");
     rows_text(plan, ret);
     strbuf_putc(ret, '\n');
@@ -271,6 +276,10 @@ json_t *plan_json(const struct plan *plan)
         (void)json_object_set_new(json, "disk_guid", guid_json(plan->spec.disk_guid));
     else
         (void)json_object_set_new(json, "mbr_signature", json_integer(plan->spec.mbr_signature));
+    if (plan->recipe->boot_code != NULL) {
+        (void)json_object_set_new(json, "boot_code", json_string(plan->recipe->boot_code));
+        (void)json_object_set_new(json, "boot_code_bytes", number_json(plan->spec.n_boot_code));
+    }
     for (size_t i = 0; i < plan->n_order; i++) {
         const struct plan_extent *extent = &plan->order[i];
         if (extent->kind == PLAN_PART) {

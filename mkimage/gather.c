@@ -93,6 +93,9 @@ static int decide_kind(struct gather *gather, const struct recipe_file *file, co
     const char *path = recipe_path_key(gather->recipe, file->path, "from");
     if (stat(host, &st) != 0)
         return recipe_fail(gather->recipe, path, err, "cannot read %.300s: %s", host, strerror(errno));
+    if (gather->options.output != NULL &&
+        output_is_not(gather->options.output, host, "a source of this disk", err) != 0)
+        return recipe_blame(gather->recipe, path, err);
     bool directory = S_ISDIR(st.st_mode), regular = S_ISREG(st.st_mode);
     if (!directory && !regular)
         return recipe_fail(gather->recipe, path, err, "expected a file or a directory, %.300s is neither",
@@ -380,6 +383,7 @@ int gather_tree(struct gather *gather, const struct recipe_tree *from, const cha
         rc = apply_overrides(gather, tree, &from->overrides, "", err);
     if (rc == 0 && (rc = tree_finish(tree, err)) != 0)
         rc = recipe_blame(gather->recipe, path, err);
+    gather->left_out_output = gather->left_out_output || tree_left_out_output(tree);
     if (rc != 0) {
         tree_close(tree);
         return rc;

@@ -14,6 +14,7 @@ struct gather {
     struct recipe *recipe;
     struct tree_options options; /* for every tree; `exclude` is not used */
     struct gather_pack *packs;
+    bool left_out_output; /* options.output lay in a source */
 };
 void gather_init(struct gather *gather, struct recipe *recipe, const struct tree_options *options);
 /* Closes the packs: after the last use of the trees that hold them. Trees that were returned are the
@@ -35,6 +36,8 @@ int recipe_options(const struct fs_maker *maker, json_t *options, json_t **ret, 
 /* PLAT_EINVALID when `output` and `input` are the same file, which the output would replace; `what` the input
  * is. "-" is no file. */
 int output_is_not(const char *output, const char *input, const char *what, struct plat_err *err);
+/* Says on standard error that `output` lay in its own source. */
+void note_left_out(const char *command, const char *output);
 /* SOURCE_DATE_EPOCH; *has is false when it is not set. */
 int source_date_epoch(bool *has, int64_t *ret, struct plat_err *err);
 

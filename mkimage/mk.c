@@ -49,7 +49,7 @@ static const struct option_desc mk_options[] = {
      .name = "option",
      .kind = OPTION_LIST,
      .argument = "KEY=VALUE",
-     .doc = "an option of the format, see plat formats (repeatable)",
+     .doc = "an option of the format, as listed below (repeatable)",
      .complete = COMPLETE_NONE},
     {.name = "exclude",
      .kind = OPTION_LIST,
@@ -120,12 +120,12 @@ static int settle_size(const struct cli *cli, struct mk *mk, struct plat_err *er
     return ret == 0 ? mk->driver->maker->settle(mk->plan, mk->size_bytes, err) : ret;
 }
 
-static int gather_source(const struct cli *cli, struct mk *mk, struct plat_err *err)
+static int gather_source(const struct cli *cli, struct mk *mk, const char *output, struct plat_err *err)
 {
     const char *const *given = NULL;
     const char *exclude[RECIPE_MAX_DEFINES + 1] = {NULL};
     size_t n = cli_list(cli, "exclude", &given);
-    struct tree_options options = {.exclude = exclude};
+    struct tree_options options = {.exclude = exclude, .output = strcmp(output, "-") != 0 ? output : NULL};
     if (n > RECIPE_MAX_DEFINES)
         return err_set(err, PLAT_ELIMIT, "more than %d --exclude patterns", RECIPE_MAX_DEFINES);
     for (size_t i = 0; i < n; i++)
@@ -139,6 +139,8 @@ static int gather_source(const struct cli *cli, struct mk *mk, struct plat_err *
         ret = tree_finish(mk->tree, err);
     if (ret == 0)
         tree_totals(mk->tree, &mk->totals);
+    if (ret == 0 && tree_left_out_output(mk->tree))
+        note_left_out("mk", output);
     return ret;
 }
 
@@ -194,7 +196,7 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
     if (ret == 0)
         ret = output_is_not(output, cli->args[1], "the source", err);
     if (ret == 0)
-        ret = gather_source(cli, &mk, err);
+        ret = gather_source(cli, &mk, output, err);
     if (ret != 0)
         goto out;
     const char *seed = cli_text(cli, "seed");
@@ -239,6 +241,27 @@ static int run_mk(struct cli *cli)
     return cli_finish(cli, EXIT_YES);
 }
 
+/* What each format can be told. */
+static void mk_more_help(struct cli_help *to)
+{
+    for (size_t i = 0; i < n_fs_drivers; i++) {
+        const struct fs_maker *maker = fs_drivers[i]->maker;
+        if (maker == NULL)
+            continue;
+        char text[96];
+        (void)snprintf(text, sizeof text, "Options of %s (-O)", fs_drivers[i]->name);
+        cli_help_section(to, text);
+        for (size_t j = 0; j < maker->n_options; j++) {
+            const struct make_option_desc *option = &maker->options[j];
+            (void)snprintf(text, sizeof text, "%s%s%s", option->name, option->argument != NULL ? "=" : "",
+                           option->argument != NULL ? option->argument : "");
+            cli_help_item(to, text, option->doc);
+        }
+        if (maker->n_options == 0)
+            cli_help_item(to, "none", "");
+    }
+}
+
 const struct command command_mk = {
     .name = "mk",
     .group = "Build",
@@ -252,12 +275,13 @@ const struct command command_mk = {
            "\n"
            "The same source gives the same bytes on every machine; SOURCE_DATE_EPOCH is the latest time that "
            "any\n"
-           "file may have. What a format can be told with -O, plat formats lists.\n",
+           "file may have.\n",
     .examples = "  plat mk fat32 esp/ -o esp.img --label ESP --slack 16MiB\n"
                 "  plat mk cpio initrd/ -o initrd.cpio\n"
                 "  tar c dir | plat mk fat32 - -o fat.img --size 64MiB\n",
     .options = mk_options,
     .n_options = sizeof mk_options / sizeof *mk_options,
+    .more_help = mk_more_help,
     .min_args = 2,
     .max_args = 2,
     .complete = COMPLETE_FORMAT,

@@ -9,6 +9,7 @@
 
 #include "lib/base/bytes.h"
 #include "lib/hash/hash.h"
+#include "lib/io/dev.h"
 
 enum { MAX_TYPE_NAMES = 512, LISTED_TYPE_NAMES = 16 }; /* of well-known partition types */
 
@@ -97,22 +98,31 @@ static int plan_entry(struct plan *plan, size_t i, struct plat_err *err)
 /* ---- content ---- */
 
 /* Size of a host file that is written as it is. */
-static int stat_content(struct plan *plan, const char *owner_path, const char *as_written,
-                        const char **ret_host, uint64_t *ret_bytes, struct plat_err *err)
+static int stat_source(struct plan *plan, const char *path, const char *as_written, const char **ret_host,
+                       uint64_t *ret_bytes, struct plat_err *err)
 {
     struct stat st;
-    const char *path = recipe_path_key(plan->recipe, owner_path, "content");
     const char *host = recipe_host_path(plan->recipe, as_written);
     if (host == NULL)
         return err_nomem(err, "planning");
     if (stat(host, &st) != 0)
         return recipe_fail(plan->recipe, path, err, "cannot read %.300s: %s", host, strerror(errno));
+    if (plan->gather.options.output != NULL &&
+        output_is_not(plan->gather.options.output, host, "a source of this disk", err) != 0)
+        return recipe_blame(plan->recipe, path, err);
     if (!S_ISREG(st.st_mode))
         return recipe_fail(plan->recipe, path, err, "expected a file, %.300s is %s", host,
                            S_ISDIR(st.st_mode) ? "a directory" : "something else");
     *ret_host = host;
     *ret_bytes = (uint64_t)st.st_size;
     return 0;
+}
+
+static int stat_content(struct plan *plan, const char *owner_path, const char *as_written,
+                        const char **ret_host, uint64_t *ret_bytes, struct plat_err *err)
+{
+    return stat_source(plan, recipe_path_key(plan->recipe, owner_path, "content"), as_written, ret_host,
+                       ret_bytes, err);
 }
 
 static int plan_content(struct plan *plan, struct plan_part *part, struct plat_err *err)
@@ -148,6 +158,40 @@ static int plan_raws(struct plan *plan, struct plat_err *err)
     return 0;
 }
 
+/* The whole file, which LBA 0 must have room for: what is cut off would be missed at boot only. */
+static int plan_boot_code(struct plan *plan, struct plat_err *err)
+{
+    struct recipe *recipe = plan->recipe;
+    const char *host = "";
+    uint64_t n = 0;
+    struct plat_dev *dev = NULL;
+    if (recipe->boot_code == NULL)
+        return 0;
+    int ret = stat_source(plan, "boot_code", recipe->boot_code, &host, &n, err);
+    if (ret != 0)
+        return ret;
+    if (n == 0)
+        return recipe_fail(recipe, "boot_code", err, "%.300s is empty", host);
+    if (n > plan->room.boot_code_bytes)
+        return recipe_fail(recipe, "boot_code", err,
+                           "%.300s has %llu bytes, and there is room for %u before the disk's signature and "
+                           "its partition records; give the code alone, such as syslinux's %s.bin",
+                           host, (unsigned long long)n, plan->room.boot_code_bytes,
+                           strcmp(recipe->table, "gpt") == 0 ? "gptmbr" : "mbr");
+    uint8_t *code = arena_alloc(&recipe->arena, (size_t)n);
+    if (code == NULL)
+        return err_nomem(err, "planning");
+    ret = dev_open_file(host, false, &dev, err);
+    if (ret == 0)
+        ret = dev_read(dev, 0, code, (size_t)n, err);
+    dev_close(dev);
+    if (ret != 0)
+        return recipe_blame(recipe, "boot_code", err);
+    plan->spec.boot_code = code;
+    plan->spec.n_boot_code = (size_t)n;
+    return 0;
+}
+
 /* ---- identifiers ---- */
 
 /* What the disk is: the recipe's text, the trees, the sizes of what is written as it is. */
@@ -170,6 +214,8 @@ static int derive_seed(struct plan *plan, struct plat_err *err)
     }
     for (size_t i = 0; i < plan->n_raws; i++)
         strbuf_printf(&text, "\n%llu", (unsigned long long)plan->raws[i].place.bytes);
+    if (plan->spec.n_boot_code > 0)
+        strbuf_printf(&text, "\nboot code %zu", plan->spec.n_boot_code);
     int ret = text.failed ? err_nomem(err, "planning") : 0;
     if (ret == 0) {
         hash_sha256(text.s, text.len, hash);
@@ -269,6 +315,8 @@ static int plan_fill(struct plan *plan, struct plat_err *err)
     if (ret == 0)
         ret = plan_raws(plan, err);
     if (ret == 0)
+        ret = plan_boot_code(plan, err);
+    if (ret == 0)
         ret = derive_seed(plan, err);
     for (size_t i = 0; ret == 0 && i < plan->n_parts; i++)
         ret = derive_part_ids(plan, i, err);
@@ -298,6 +346,7 @@ int plan_open(struct recipe *recipe, const struct plan_options *options, struct 
         .has_time = recipe->has_time,
         .time_s = recipe->time_s,
         .root_owned = true,
+        .output = options->output,
     };
     plan->recipe = recipe;
     gather_init(&plan->gather, recipe, &tree_options);

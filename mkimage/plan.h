@@ -53,6 +53,7 @@ struct plan {
 struct plan_options {
     bool has_epoch; /* SOURCE_DATE_EPOCH */
     int64_t epoch_s;
+    const char *output; /* where the disk will go: never a part of itself; NULL: not known, or a pipe */
 };
 int plan_open(struct recipe *recipe, const struct plan_options *options, struct plan **ret,
               struct plat_err *err);

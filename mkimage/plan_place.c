@@ -279,13 +279,16 @@ static int check_overlap(struct plan *plan, const struct plan_extent *a, const s
     const struct plan_extent *blamed = b->kind == PLAN_TAIL ? a : b, *other = b->kind == PLAN_TAIL ? b : a;
     char name[256];
     extent_name(plan, other, name, sizeof name);
+    bool boot_code = blamed->kind == PLAN_RAW && other->kind == PLAN_HEAD &&
+                     blamed->place.start < plan->room.boot_code_bytes;
     return recipe_fail(plan->recipe, extent_path(plan, blamed), err,
-                       "bytes %llu to %llu overlap %s, bytes %llu to %llu; move one of them with \"%s\"",
+                       "bytes %llu to %llu overlap %s, bytes %llu to %llu; move one of them with \"%s\"%s",
                        (unsigned long long)blamed->place.start,
                        (unsigned long long)(blamed->place.start + blamed->place.bytes - 1), name,
                        (unsigned long long)other->place.start,
                        (unsigned long long)(other->place.start + other->place.bytes - 1),
-                       blamed->kind == PLAN_RAW ? "offset" : "start");
+                       blamed->kind == PLAN_RAW ? "offset" : "start",
+                       boot_code ? "; code for a BIOS goes into \"boot_code\"" : "");
 }
 
 static int past_the_end(struct plan *plan, const struct plan_extent *extent, uint64_t usable_end,

@@ -126,6 +126,7 @@ static void read_disk(struct reader *r, const struct node *root)
     read_guid(r, root, "disk_guid", &recipe->has_disk_guid, recipe->disk_guid);
     read_number(r, root, "mbr_signature", UINT32_MAX, &recipe->has_mbr_signature, &signature);
     read_bool(r, root, "protective_active", &recipe->protective_active);
+    read_word(r, root, "boot_code", &recipe->boot_code);
     read_word(r, root, "seed", &recipe->seed);
     read_time(r, root, "time", &recipe->has_time, &recipe->time_s);
     recipe->align_bytes = 1 << 20;
@@ -194,7 +195,7 @@ static void read_root(struct reader *r)
     static const char *const known[] = {"$schema",           "comment",   "defaults",  "table",
                                         "sector_bytes",      "disk_size", "disk_guid", "mbr_signature",
                                         "protective_active", "seed",      "time",      "align",
-                                        "partitions",        "raw",       NULL};
+                                        "partitions",        "raw",       "boot_code", NULL};
     struct recipe *recipe = r->recipe;
     struct node root = {recipe->root, ""}, array, item;
     const char *ignored = NULL;

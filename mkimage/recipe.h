@@ -120,7 +120,8 @@ struct recipe {
     bool has_mbr_signature;
     uint32_t mbr_signature;
     bool protective_active;
-    const char *seed; /* NULL: derived */
+    const char *boot_code; /* host path as written; NULL: none */
+    const char *seed;      /* NULL: derived */
     bool has_time;
     int64_t time_s;
     uint64_t align_bytes;

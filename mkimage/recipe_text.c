@@ -14,7 +14,7 @@ void read_guid(struct reader *r, const struct node *node, const char *key, bool 
         return;
     const char *path = recipe_path_key(r->recipe, node->path, key);
     char buf[64];
-    if (!parse_guid(text, guid)) {
+    if (!parse_guid_braced(text, guid)) {
         read_fail(r, path, "expected a GUID such as c12a7328-f81f-11d2-ba4b-00a0c93ec93b, found %s",
                   json_describe(json_object_get(node->json, key), buf));
     } else if (bytes_all(guid, sizeof guid, 0)) {

@@ -10,7 +10,7 @@
 
 #include "lib/io/dev.h"
 
-enum { COPY_BYTES = 1 << 20 };
+enum { COPY_BYTES = 8 << 20 }; /* between two looks at the progress line */
 
 struct make_plan {
     enum archive_kind kind;
@@ -116,25 +116,17 @@ static void describe(const struct make_plan *plan, struct strbuf *ret)
 static int write_image(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
                        struct plat_err *err)
 {
-    uint8_t *buf = malloc(COPY_BYTES);
-    if (buf == NULL)
-        return err_nomem(err, "writing an archive");
     int r = 0;
     for (uint64_t at = 0; r == 0 && at < plan->archive_bytes;) {
         uint64_t left = plan->archive_bytes - at;
-        ssize_t n = pread(plan->spool_fd, buf, left < COPY_BYTES ? (size_t)left : COPY_BYTES, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            r = err_sys(err, n == 0 ? EIO : errno, "cannot read the temporary file back");
+        uint64_t step = left < COPY_BYTES ? left : COPY_BYTES;
+        if (lseek(plan->spool_fd, (off_t)at, SEEK_SET) < 0)
+            r = err_sys(err, errno, "cannot read the temporary file back");
         else
-            r = dev_write(dev, at, buf, (size_t)n, err);
-        if (r == 0) {
-            at += (uint64_t)n;
-            progress_add(progress, (uint64_t)n);
-        }
+            r = dev_write_from_fd(dev, at, plan->spool_fd, step, err);
+        at += step;
+        progress_add(progress, step);
     }
-    free(buf);
     return r;
 }
 

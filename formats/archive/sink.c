@@ -6,17 +6,24 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "lib/base/bytes.h"
+
 static bool needs_kernel_codec(enum archive_kind kind, enum archive_codec codec)
 {
     return kind == ARCHIVE_CPIO && (codec == CODEC_XZ || codec == CODEC_LZ4);
 }
 
+/* Zeros are skipped: they stay a hole of the temporary file, and of the image that it is copied to. */
 static int spool(void *ctx, const void *bytes, size_t n)
 {
     struct archive_sink *sink = ctx;
     const uint8_t *p = bytes;
+    if (bytes_all(p, n, 0)) {
+        sink->bytes += n;
+        return 0;
+    }
     while (n > 0) {
-        ssize_t done = write(sink->fd, p, n);
+        ssize_t done = pwrite(sink->fd, p, n, (off_t)sink->bytes);
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
@@ -47,7 +54,10 @@ int archive_sink_write(struct archive_sink *sink, const void *bytes, size_t n)
 
 int archive_sink_finish(struct archive_sink *sink)
 {
-    return sink->codec != NULL ? kernel_codec_finish(sink->codec, &sink->err) : 0;
+    int r = sink->codec != NULL ? kernel_codec_finish(sink->codec, &sink->err) : 0;
+    if (r == 0 && ftruncate(sink->fd, (off_t)sink->bytes) != 0)
+        r = err_sys(&sink->err, errno, "cannot write the archive to a temporary file");
+    return r;
 }
 
 void archive_sink_close(struct archive_sink *sink)

@@ -34,6 +34,13 @@ static bool is_forbidden(uint32_t unit)
     return unit < 0x20 || (unit < 0x80 && strchr("\"*/:<>?\\|", (int)unit) != NULL);
 }
 
+/* U+007F and U+0080 to U+009F. Windows and Linux take them in long names and fsck.fat takes them for damage in
+ * 8.3 names; terminals obey them, so plat extract refuses them and no image is made with them. */
+static bool is_late_control(uint32_t c)
+{
+    return c >= 0x7F && c < 0xA0;
+}
+
 /* ---- UTF-8 to units ---- */
 
 /* The character at `p`, of n bytes; its length in *ret_bytes. False when it is not UTF-8 (length 1 then). */
@@ -97,6 +104,11 @@ int fat32_name_to_units(const char *name, uint16_t ret_units[FAT32_LONG_UNITS_MA
                            "rename it",
                            (char)c);
         }
+        if (is_late_control(c))
+            return err_set(err, PLAT_EINVALID,
+                           "the name contains control character U+%04X, which plat extract and fsck.fat "
+                           "refuse; rename it",
+                           (unsigned)c);
         if (c == PADDING)
             return err_set(
                 err, PLAT_EINVALID,
@@ -218,7 +230,7 @@ const char *fat32_short_fault(const uint8_t short_name[FAT32_SHORT_BYTES])
         return "it begins with a space";
     for (size_t i = 0; i < FAT32_SHORT_BYTES; i++) {
         uint8_t c = short_name[i];
-        if (c < 0x20 && !(i == 0 && c == 0x05))
+        if ((c < 0x20 && !(i == 0 && c == 0x05)) || c == 0x7F)
             return "it contains a control character";
         if (c < 0x80 && strchr("\"*+,./:;<=>?[\\]|", c) != NULL)
             return "it contains a character that 8.3 names cannot have";

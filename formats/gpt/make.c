@@ -22,14 +22,15 @@ static int gpt_room(uint32_t sector_bytes, struct table_room *ret, struct plat_e
         return err_set(err, PLAT_EINVALID, "sectors of %u bytes; 512 and 4096 are possible", sector_bytes);
     *ret = (struct table_room){.first_usable_sector = GPT_FIRST_ARRAY_LBA + array_sectors(sector_bytes),
                                .tail_sectors = array_sectors(sector_bytes) + 1,
-                               .max_partitions = GPT_ENTRIES};
+                               .max_partitions = GPT_ENTRIES,
+                               .boot_code_bytes = GPT_PROTECTIVE_MBR_BOOT_CODE_BYTES};
     return 0;
 }
 
 static int gpt_parse_type(const char *text, struct table_partition *ret, struct plat_err *err)
 {
     uint8_t guid[16];
-    if (!gpt_type_find(text, guid) && !parse_guid(text, guid))
+    if (!gpt_type_find(text, guid) && !parse_guid_braced(text, guid))
         return err_set(
             err, PLAT_EINVALID,
             "unknown partition type '%.80s': expected a well-known name such as esp, linux-data or "
@@ -217,9 +218,14 @@ static void fill_protective(const struct table_spec *spec, uint8_t *sector)
     struct gpt_protective_mbr_mut mbr;
     struct gpt_protective_record_mut record;
     const uint64_t rest = spec->disk_sectors - 1;
+    uint8_t code[GPT_PROTECTIVE_MBR_BOOT_CODE_BYTES] = {0};
     if (!gpt_protective_mbr_edit(sector, spec->sector_bytes, &mbr))
         return;
     gpt_protective_mbr_init(mbr);
+    if (spec->n_boot_code > 0) {
+        memcpy(code, spec->boot_code, spec->n_boot_code);
+        gpt_protective_mbr_set_boot_code(mbr, code);
+    }
     for (size_t i = 0; gpt_protective_mbr_edit_records(mbr, i, &record); i++) {
         memset(record.p, 0, GPT_PROTECTIVE_RECORD_BYTES);
         if (i > 0)

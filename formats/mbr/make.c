@@ -9,7 +9,10 @@ static int mbr_room(uint32_t sector_bytes, struct table_room *ret, struct plat_e
 {
     if (sector_bytes != 512 && sector_bytes != 4096)
         return err_set(err, PLAT_EINVALID, "sectors of %u bytes; 512 and 4096 are possible", sector_bytes);
-    *ret = (struct table_room){.first_usable_sector = 1, .tail_sectors = 0, .max_partitions = MBR_RECORDS};
+    *ret = (struct table_room){.first_usable_sector = 1,
+                               .tail_sectors = 0,
+                               .max_partitions = MBR_RECORDS,
+                               .boot_code_bytes = MBR_BOOT_RECORD_BOOT_CODE_BYTES};
     return 0;
 }
 
@@ -137,6 +140,7 @@ static int mbr_write_head(const struct table_spec *spec, struct plat_dev *dev, s
 {
     uint8_t *sector = calloc(1, spec->sector_bytes);
     struct mbr_boot_record_mut mbr = {0};
+    uint8_t code[MBR_BOOT_RECORD_BOOT_CODE_BYTES] = {0};
     if (sector == NULL)
         return err_nomem(err, "writing a partition table");
     int rc = 0;
@@ -145,6 +149,10 @@ static int mbr_write_head(const struct table_spec *spec, struct plat_dev *dev, s
     if (rc == 0) {
         mbr_boot_record_init(mbr);
         mbr_boot_record_set_disk_signature(mbr, spec->mbr_signature);
+        if (spec->n_boot_code > 0) {
+            memcpy(code, spec->boot_code, spec->n_boot_code);
+            mbr_boot_record_set_boot_code(mbr, code);
+        }
     }
     for (size_t i = 0; rc == 0 && i < spec->n_partitions; i++) {
         const struct table_partition *p = &spec->partitions[i];

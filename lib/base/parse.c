@@ -110,6 +110,17 @@ bool parse_guid(const char *s, uint8_t ret[16])
     return true;
 }
 
+bool parse_guid_braced(const char *s, uint8_t ret[16])
+{
+    char inner[37];
+    size_t n = strlen(s);
+    if (n != sizeof inner + 1 || s[0] != '{' || s[n - 1] != '}')
+        return parse_guid(s, ret);
+    memcpy(inner, s + 1, sizeof inner - 1);
+    inner[sizeof inner - 1] = '\0';
+    return parse_guid(inner, ret);
+}
+
 void format_guid(const uint8_t guid[16], char ret[37])
 {
     static const char digits[] = "0123456789abcdef";

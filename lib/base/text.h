@@ -51,6 +51,8 @@ int parse_u64(const char *s, uint64_t *ret, struct plat_err *err);
 int parse_size(const char *s, uint64_t *ret, struct plat_err *err);
 /* GUID text, 36 characters; ret is in on-disk mixed-endian order (first three groups byte-swapped). */
 bool parse_guid(const char *s, uint8_t ret[16]);
+/* GUID text as people have it: as above, or in the braces that Windows puts around it. */
+bool parse_guid_braced(const char *s, uint8_t ret[16]);
 void format_guid(const uint8_t guid[16], char ret[37]); /* lower-case */
 /* "4.0 GiB", "512 B": at most 12 bytes with terminator. */
 void format_size(uint64_t bytes, char ret[16]);

@@ -35,6 +35,7 @@ struct option_desc {
     enum complete_kind complete;
 };
 struct cli;
+struct cli_help; /* what `more_help` writes to */
 struct command {
     const char *name;     /* "verify", "schema" */
     const char *group;    /* "Build", "Inspect", "Files", "Run", "Formats" */
@@ -44,6 +45,8 @@ struct command {
     const char *examples; /* indented lines, ends with newline; NULL: none */
     const struct option_desc *options;
     size_t n_options;
+    /* Sections of --help that are known at run time only, after the options; NULL: none. */
+    void (*more_help)(struct cli_help *to);
     size_t min_args, max_args;
     enum complete_kind complete; /* of positional arguments */
     const char *subcommands;     /* "check|doc|export": completed as first argument; NULL: none */
@@ -64,6 +67,9 @@ bool cli_flag(const struct cli *cli, const char *name);
 const char *cli_text(const struct cli *cli, const char *name);           /* NULL: not given */
 bool cli_number(const struct cli *cli, const char *name, uint64_t *ret); /* false: not given */
 size_t cli_list(const struct cli *cli, const char *name, const char *const **ret);
+void cli_help_section(struct cli_help *to, const char *heading);
+/* "  name    doc", wrapped like an option. */
+void cli_help_item(struct cli_help *to, const char *name, const char *doc);
 /* Prints "plat verify: disk.img: at offset ...: text" on stderr; returns EXIT_CANNOT. */
 int cli_fail(const struct cli *cli, const struct plat_err *err);
 /* Usage error: message and the line that names --help; returns EXIT_CANNOT. */

@@ -8,6 +8,8 @@
 
 /* The first column of the table that `plat formats` prints, without its heading. */
 #define LIST_FORMATS "plat formats 2>/dev/null | sed -n '2,/^$/s/ .*//p'"
+/* Those of them whose column "make" says mk. */
+#define LIST_MK "plat formats 2>/dev/null | awk 'NF == 0 { exit } $4 == \"mk\" { print $1 }'"
 
 struct commands {
     const struct command *const *list;
@@ -106,7 +108,7 @@ static void bash_command(struct strbuf *to, const struct command *command)
     if (strcmp(command->name, "help") == 0)
         strbuf_puts(to, "_plat_words \"$commands\"");
     else if (format_first(command))
-        strbuf_printf(to, "if [[ $before == %s ]]; then _plat_formats; else _plat_files -f; fi",
+        strbuf_printf(to, "if [[ $before == %s ]]; then _plat_mk_formats; else _plat_files -f; fi",
                       command->name);
     else
         bash_kind(to, command->complete, NULL);
@@ -120,6 +122,7 @@ static void bash(struct strbuf *to, const struct commands *commands)
             "_plat_words() { mapfile -t COMPREPLY < <(compgen -W \"$1\" -- \"$cur\"); }\n"
             "_plat_files() { compopt -o filenames; mapfile -t COMPREPLY < <(compgen \"$1\" -- \"$cur\"); }\n"
             "_plat_formats() { _plat_words \"$(" LIST_FORMATS ")\"; }\n"
+            "_plat_mk_formats() { _plat_words \"$(" LIST_MK ")\"; }\n"
             "_plat() {\n"
             "    local cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command='' i\n"
             "    local commands='");
@@ -193,7 +196,8 @@ static void zsh(struct strbuf *to, const struct commands *commands)
 {
     const struct option_desc *option;
     strbuf_puts(to, "#compdef plat\n# zsh completion for plat; made by `plat completion zsh`\n"
-                    "_plat_formats() { compadd $(" LIST_FORMATS ") }\n_plat() {\n"
+                    "_plat_formats() { compadd $(" LIST_FORMATS ") }\n"
+                    "_plat_mk_formats() { compadd $(" LIST_MK ") }\n_plat() {\n"
                     "    local curcontext=$curcontext state line\n    local -a commands\n    commands=(\n");
     for (size_t i = 0; i < commands->n; i++) {
         strbuf_printf(to, "        '%s:", commands->list[i]->name);
@@ -221,7 +225,7 @@ static void zsh(struct strbuf *to, const struct commands *commands)
             strbuf_puts(to, "'");
         }
         if (format_first(command)) {
-            strbuf_puts(to, " \\\n            '1:format:_plat_formats' '*:file:_files'");
+            strbuf_puts(to, " \\\n            '1:format:_plat_mk_formats' '*:file:_files'");
         } else if (command->complete != COMPLETE_NONE) {
             strbuf_puts(to, " \\\n            '*:argument:");
             zsh_kind(to, command->complete, NULL);
@@ -271,7 +275,7 @@ static void fish_positional(struct strbuf *to, const struct command *command)
     if (command->complete == COMPLETE_FILE)
         strbuf_puts(to, " -F\n");
     else if (format_first(command))
-        strbuf_puts(to, " -F -a '(__plat_formats)'\n");
+        strbuf_puts(to, " -F -a '(__plat_mk_formats)'\n");
     else
         strbuf_printf(to, " -a '(%s)'\n",
                       command->complete == COMPLETE_DIR ? "__fish_complete_directories" : "__plat_formats");
@@ -282,6 +286,7 @@ static void fish(struct strbuf *to, const struct commands *commands)
     const struct option_desc *option;
     strbuf_puts(to, "# fish completion for plat; made by `plat completion fish`\n"
                     "function __plat_formats; " LIST_FORMATS "; end\n"
+                    "function __plat_mk_formats; " LIST_MK "; end\n"
                     "complete -c plat -f\n"
                     "complete -c plat -n __fish_use_subcommand -l version -d 'print the version'\n"
                     "complete -c plat -n __fish_use_subcommand -l help -d 'list the commands'\n");

@@ -18,6 +18,10 @@ struct page {
     int columns;
     bool bold;
 };
+struct cli_help {
+    struct page page;
+    int doc_column; /* where the text of options starts */
+};
 
 static struct page page_of(const struct cli *cli, FILE *to)
 {
@@ -103,29 +107,42 @@ static int option_text(const struct option_desc *option, char *buf, size_t n)
     return width(buf, strlen(buf));
 }
 
-static void print_option(const struct page *page, const struct option_desc *option, int doc_column)
+void cli_help_section(struct cli_help *help, const char *heading)
+{
+    (void)fputc('\n', help->page.to);
+    bold(&help->page, heading);
+    (void)fputc('\n', help->page.to);
+}
+
+void cli_help_item(struct cli_help *help, const char *name, const char *doc)
+{
+    const struct page *page = &help->page;
+    int at = 2 + width(name, strlen(name));
+    (void)fputs("  ", page->to);
+    bold(page, name);
+    if (at + 2 > help->doc_column) {
+        (void)fputc('\n', page->to);
+        at = 0;
+    }
+    wrap(page, doc, strlen(doc), help->doc_column, at);
+}
+
+static void print_option(struct cli_help *help, const struct option_desc *option)
 {
     char text[OPTION_TEXT_MAX];
-    int n = option_text(option, text, sizeof text);
     struct strbuf doc = {0};
+    (void)option_text(option, text, sizeof text);
     strbuf_puts(&doc, option->doc);
     if (option->choices != NULL && option->argument != NULL &&
         strcmp(option->choices, option->argument) != 0 && strstr(option->doc, "auto") == NULL)
         strbuf_printf(&doc, " (%s)", option->choices);
     if (option->kind == OPTION_LIST && strstr(option->doc, "repeat") == NULL)
         strbuf_puts(&doc, " (repeatable)");
-    (void)fputs("  ", page->to);
-    bold(page, text);
-    int at = 2 + n;
-    if (at + 2 > doc_column) {
-        (void)fputc('\n', page->to);
-        at = 0;
-    }
-    wrap(page, strbuf_str(&doc), strlen(strbuf_str(&doc)), doc_column, at);
+    cli_help_item(help, text, strbuf_str(&doc));
     strbuf_free(&doc);
 }
 
-static void print_options(const struct page *page, const struct command *command)
+static void print_options(struct cli_help *help, const struct command *command)
 {
     char text[OPTION_TEXT_MAX];
     int doc_column = 0;
@@ -136,17 +153,17 @@ static void print_options(const struct page *page, const struct command *command
         if (n > doc_column && n <= DOC_COLUMN_MAX)
             doc_column = n;
     }
-    if (doc_column + DOC_COLUMNS_MIN > page->columns)
-        doc_column = 10;
+    help->doc_column = doc_column + DOC_COLUMNS_MIN > help->page.columns ? 10 : doc_column;
     for (size_t i = 0; i < command->n_options; i++)
-        print_option(page, &command->options[i], doc_column);
+        print_option(help, &command->options[i]);
     for (size_t i = 0; i < n_cli_common_options; i++)
-        print_option(page, &cli_common_options[i], doc_column);
+        print_option(help, &cli_common_options[i]);
 }
 
 void cli_print_help(const struct cli *cli, FILE *to, const struct command *command)
 {
-    struct page page = page_of(cli, to);
+    struct cli_help help = {.page = page_of(cli, to)};
+    const struct page page = help.page;
     struct strbuf line = {0};
     strbuf_printf(&line, "plat %s", command->name);
     bold(&page, strbuf_str(&line));
@@ -162,10 +179,10 @@ void cli_print_help(const struct cli *cli, FILE *to, const struct command *comma
         (void)fputc('\n', to);
         print_doc(&page, command->doc);
     }
-    (void)fputc('\n', to);
-    bold(&page, "Options");
-    (void)fputc('\n', to);
-    print_options(&page, command);
+    cli_help_section(&help, "Options");
+    print_options(&help, command);
+    if (command->more_help != NULL)
+        command->more_help(&help);
     if (command->examples != NULL) {
         (void)fputc('\n', to);
         bold(&page, "Examples");

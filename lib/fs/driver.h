@@ -85,9 +85,11 @@ typedef int (*table_partition_fn)(void *ctx, const struct table_partition *parti
 struct table_spec {
     uint32_t sector_bytes;
     uint64_t disk_sectors;
-    uint8_t disk_guid[16];  /* gpt */
-    uint32_t mbr_signature; /* mbr */
-    bool mbr_active_flag;   /* gpt: 80h in the protective record, for BIOSes that want it */
+    uint8_t disk_guid[16];    /* gpt */
+    uint32_t mbr_signature;   /* mbr */
+    bool mbr_active_flag;     /* gpt: 80h in the protective record, for BIOSes that want it */
+    const uint8_t *boot_code; /* n_boot_code bytes for a BIOS, at most what the room allows */
+    size_t n_boot_code;
     const struct table_partition *partitions;
     size_t n_partitions;
 };
@@ -95,6 +97,7 @@ struct table_room {
     uint64_t first_usable_sector; /* before alignment */
     uint64_t tail_sectors;        /* kept free at the end */
     uint32_t max_partitions;
+    uint32_t boot_code_bytes; /* that LBA 0 has for a BIOS */
 };
 struct table_maker {
     int (*room)(uint32_t sector_bytes, struct table_room *ret, struct plat_err *err);

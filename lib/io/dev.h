@@ -6,8 +6,9 @@
  *   file     an image or a block device, opened read-only or read-write
  *   memory   a growing or fixed buffer
  *   window   a part of another device (a partition); does not own the parent
- *   output   a new file that appears whole or not at all: written under a temporary name beside its target,
- *            dev_output_commit() = fsync + rename + fsync of the directory; closing without it removes the file.
+ *   output   a new file that appears whole or not at all: written without a name in the directory of its target
+ *            (or under a temporary one, where the filesystem has no O_TMPFILE), dev_output_commit() = fsync +
+ *            link or rename + fsync of the directory; closing without it, or SIGKILL, removes the file.
  *            "-" is standard output: only ascending writes are possible, gaps become zeros, no reads.
  *   recorder wraps a device and keeps every write and flush (crash tests)
  *   fault    wraps a device and fails the Nth operation */

@@ -17,9 +17,10 @@ struct file_dev {
     struct plat_dev dev;
     int fd;
     char *name;
-    char *temp;  /* outputs: path under which it is written until commit */
-    int slot;    /* outputs: index in the table of temporary files; -1: none */
-    uint64_t at; /* standard output: bytes written so far */
+    bool unnamed; /* outputs: has no name until commit, so that not even SIGKILL leaves one behind */
+    char *temp;   /* outputs, where the filesystem knows no such files: path until commit */
+    int slot;     /* outputs: index in the table of temporary files; -1: none */
+    uint64_t at;  /* standard output: bytes written so far */
 };
 
 int fd_read_at(int fd, uint64_t offset, void *buf, size_t n, const char *name, struct plat_err *err)
@@ -276,6 +277,44 @@ static mode_t output_mode(const char *path)
     return (mode_t)(0666 & ~mask);
 }
 
+/* Directory that holds `path`; owned by the caller. */
+static int directory_of(const char *path, char **ret, struct plat_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash == NULL   ? strdup(".")
+                : slash == path ? strdup("/")
+                                : strndup(path, (size_t)(slash - path));
+    if (dir == NULL)
+        return err_nomem(err, "finding the directory of an output");
+    *ret = dir;
+    return 0;
+}
+
+/* "/proc/self/fd/N", by which linkat gives a file without a name one. */
+enum { FD_PATH_BYTES = 40 };
+static void fd_path(int fd, char ret[FD_PATH_BYTES])
+{
+    (void)snprintf(ret, FD_PATH_BYTES, "/proc/self/fd/%d", fd);
+}
+
+/* A file without a name in the directory of the output. It fails where the filesystem has none or /proc is
+ * not there: then a temporary name has to do. */
+static bool create_unnamed(struct file_dev *f, const char *dir)
+{
+    char link[FD_PATH_BYTES];
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    fd_path(fd, link);
+    if (access(link, F_OK) != 0) {
+        (void)close(fd);
+        return false;
+    }
+    f->fd = fd;
+    f->unnamed = true;
+    return true;
+}
+
 /* Makes the file and takes its slot in one step as far as signals can tell: one between them would leave it. */
 static int create_temp(struct file_dev *f)
 {
@@ -288,6 +327,28 @@ static int create_temp(struct file_dev *f)
         f->slot = slot_take(f->temp);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return f->fd < 0 ? saved_errno : 0;
+}
+
+static int create_output(struct file_dev *f, const char *path, struct plat_err *err)
+{
+    char *dir;
+    int rc = directory_of(path, &dir, err);
+    if (rc != 0)
+        return rc;
+    bool unnamed = create_unnamed(f, dir);
+    free(dir);
+    if (unnamed)
+        return 0;
+    if (asprintf(&f->temp, "%s.plat-XXXXXX", path) < 0) {
+        f->temp = NULL;
+        return err_nomem(err, "creating an output");
+    }
+    int saved_errno = create_temp(f);
+    if (saved_errno == 0)
+        return 0;
+    free(f->temp);
+    f->temp = NULL;
+    return err_sys(err, saved_errno, "cannot create a file beside it");
 }
 
 int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret, struct plat_err *err)
@@ -310,20 +371,10 @@ int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret
     }
     if ((rc = file_new(path, -1, &rw_ops, &f, err)) != 0)
         return rc;
-    if (asprintf(&f->temp, "%s.plat-XXXXXX", path) < 0) {
-        f->temp = NULL;
-        file_close(&f->dev);
-        return err_nomem(err, "creating an output");
-    }
-    int saved_errno = create_temp(f);
-    if (saved_errno != 0) {
-        rc = err_sys(err, saved_errno, "cannot create a file beside it");
-        free(f->temp);
-        f->temp = NULL;
-    } else if (size_bytes > INT64_MAX || ftruncate(f->fd, (off_t)size_bytes) != 0) {
+    rc = create_output(f, path, err);
+    if (rc == 0 && (size_bytes > INT64_MAX || ftruncate(f->fd, (off_t)size_bytes) != 0))
         rc = err_sys(err, size_bytes > INT64_MAX ? EFBIG : errno, "cannot make a file of %llu bytes",
                      (unsigned long long)size_bytes);
-    }
     if (rc != 0) {
         err_image(err, path);
         file_close(&f->dev);
@@ -334,43 +385,83 @@ int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret
     return 0;
 }
 
-/* The rename is durable only once its directory is. */
-static int sync_directory(const char *path, struct plat_err *err)
+/* The name is durable only once its directory is. One that may be written but not read cannot be flushed by
+ * itself: then its whole filesystem is. */
+static int sync_directory(const char *path, int file_fd, struct plat_err *err)
 {
-    const char *slash = strrchr(path, '/');
-    char *dir = slash == NULL   ? strdup(".")
-                : slash == path ? strdup("/")
-                                : strndup(path, (size_t)(slash - path));
-    if (dir == NULL)
-        return err_nomem(err, "flushing a directory");
+    char *dir;
+    int rc = directory_of(path, &dir, err);
+    if (rc != 0)
+        return rc;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(dir);
     if (fd < 0)
-        return err_sys(err, errno, "cannot open its directory");
-    int rc = fsync(fd) != 0 && errno != EINVAL ? err_sys(err, errno, "cannot flush its directory") : 0;
+        return syncfs(file_fd) != 0 ? err_sys(err, errno, "cannot flush its filesystem") : 0;
+    rc = fsync(fd) != 0 && errno != EINVAL ? err_sys(err, errno, "cannot flush its directory") : 0;
     (void)close(fd);
+    return rc;
+}
+
+/* linkat never replaces a file, so one that is there is replaced by way of a second name. Signals wait: one
+ * between the two steps would leave that name. */
+static int link_over(const char *fd_link, const char *name)
+{
+    enum { TRIES = 1000 };
+    int rc = EEXIST;
+    char *temp = NULL;
+    for (int i = 0; rc == EEXIST && i < TRIES; i++) {
+        free(temp);
+        if (asprintf(&temp, "%s.plat-%d-%d", name, (int)getpid(), i) < 0)
+            return ENOMEM;
+        rc = linkat(AT_FDCWD, fd_link, AT_FDCWD, temp, AT_SYMLINK_FOLLOW) != 0 ? errno : 0;
+    }
+    if (rc == 0 && rename(temp, name) != 0) {
+        rc = errno;
+        (void)unlink(temp);
+    }
+    free(temp);
+    return rc;
+}
+
+/* 0 or an errno. */
+static int give_name(const struct file_dev *f)
+{
+    char link[FD_PATH_BYTES];
+    sigset_t all, before;
+    if (f->temp != NULL)
+        return rename(f->temp, f->name) != 0 ? errno : 0;
+    fd_path(f->fd, link);
+    if (linkat(AT_FDCWD, link, AT_FDCWD, f->name, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return errno;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    int rc = link_over(link, f->name);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
 }
 
 int dev_output_commit(struct plat_dev *dev, struct plat_err *err)
 {
     struct file_dev *f = (struct file_dev *)dev;
-    int rc = 0;
+    int rc = 0, saved_errno;
     if (dev->ops == &pipe_ops) {
         return pipe_write(dev, dev->size_bytes, "", 0, err);
     }
-    if (f->temp == NULL)
+    if (f->temp == NULL && !f->unnamed)
         return err_set(err, PLAT_EBUG, "%s is not an output", dev->name);
     if (fchmod(f->fd, output_mode(f->name)) != 0 || fsync(f->fd) != 0)
         rc = err_sys(err, errno, "cannot flush");
-    else if (rename(f->temp, f->name) != 0)
-        rc = err_sys(err, errno, "cannot rename the finished file into place");
+    else if ((saved_errno = give_name(f)) != 0)
+        rc = err_sys(err, saved_errno, "cannot give the finished file its name");
     if (rc == 0) {
         slot_drop(f->slot);
         f->slot = -1;
         free(f->temp);
         f->temp = NULL;
-        rc = sync_directory(f->name, err);
+        f->unnamed = false;
+        rc = sync_directory(f->name, f->fd, err);
     }
     err_image(rc != 0 ? err : NULL, f->name);
     return rc;

@@ -13,7 +13,10 @@
 
 #include "lib/tree/private.h"
 
-enum { READ_BLOCK_BYTES = 256 * 1024 };
+enum {
+    READ_BLOCK_BYTES = 256 * 1024,
+    PROBE_BYTES = 64 << 20 /* a stream that has no archive by then is not read to its end: it may have none */
+};
 
 int tree_spool_open(const char *dir, int *ret_fd, struct plat_err *err)
 {
@@ -141,6 +144,43 @@ int archive_input_start(struct archive_input *input, struct archive **ret, struc
 
 /* ---- opening ---- */
 
+static int no_archive(struct plat_err *err)
+{
+    return err_set(err, PLAT_EINVALID,
+                   "expected an archive (tar, cpio, zip, 7z, ...), and none begins in the first %d MiB",
+                   PROBE_BYTES >> 20);
+}
+
+/* The first header of what is in `input`. PLAT_ECORRUPT when there is none: *ret_format tells whether it is no
+ * archive at all (0) or one that cannot be read. An archive of no members leaves *ret_empty true. */
+static int probe(struct archive_input *input, int *ret_format, bool *ret_empty, struct plat_err *err)
+{
+    struct archive *a = NULL;
+    struct archive_entry *entry;
+    int r = archive_input_start(input, &a, err);
+    if (r != 0)
+        return r;
+    int found = archive_read_next_header(a, &entry);
+    if (found != ARCHIVE_OK && found != ARCHIVE_WARN && found != ARCHIVE_EOF)
+        r = tree_archive_fault(a, PLAT_ECORRUPT, err);
+    *ret_format = archive_format(a);
+    *ret_empty = found == ARCHIVE_EOF;
+    (void)archive_read_free(a);
+    return r;
+}
+
+/* Is there a point in reading on? Formats with a directory at their end fail here, and are known all the
+ * same. Zeros are an empty tar, but one ends before that. */
+static int probe_stream(int fd, uint8_t *block, struct plat_err *err)
+{
+    struct archive_input input = {.fd = fd, .block = block};
+    struct plat_err ignored = {0};
+    int format = 0;
+    bool empty = false;
+    int r = probe(&input, &format, &empty, &ignored);
+    return empty || (r != 0 && format == 0) ? no_archive(err) : 0;
+}
+
 /* Standard input and FIFOs: formats with a directory at their end need to seek, and the first header is read
  * twice. */
 static int copy_stream(int from, int to, struct plat_err *err)
@@ -150,7 +190,13 @@ static int copy_stream(int from, int to, struct plat_err *err)
     if (buf == NULL)
         return err_nomem(err, "reading an archive");
     int r = 0;
+    bool probed = false;
     while (r == 0) {
+        if (total >= PROBE_BYTES && !probed) {
+            probed = true;
+            if ((r = probe_stream(to, buf, err)) != 0)
+                break;
+        }
         ssize_t n = read(from, buf, READ_BLOCK_BYTES);
         if (n < 0 && errno == EINTR)
             continue;
@@ -215,17 +261,14 @@ int archive_input_open(struct archive_input *ret, const char *host_path, const c
         r = err_nomem(err, "reading an archive");
         goto out;
     }
-    struct archive *a = NULL;
-    r = archive_input_start(&input, &a, err);
-    if (r == 0) {
-        struct archive_entry *entry;
-        int found = archive_read_next_header(a, &entry);
-        int base = archive_format(a) & ARCHIVE_FORMAT_BASE_MASK;
-        if (found != ARCHIVE_OK && found != ARCHIVE_WARN && found != ARCHIVE_EOF)
-            r = tree_archive_fault(a, PLAT_ECORRUPT, err);
-        input.names_are_bytes = base == ARCHIVE_FORMAT_TAR || base == ARCHIVE_FORMAT_CPIO;
-        (void)archive_read_free(a);
-    }
+    int format = 0;
+    bool empty = false;
+    r = probe(&input, &format, &empty, err);
+    format &= ARCHIVE_FORMAT_BASE_MASK;
+    input.names_are_bytes = format == ARCHIVE_FORMAT_TAR || format == ARCHIVE_FORMAT_CPIO;
+    struct stat st;
+    if (r == 0 && empty && fstat(input.fd, &st) == 0 && st.st_size > PROBE_BYTES)
+        r = no_archive(err);
     if (r == PLAT_ECORRUPT)
         (void)err_prefix(err, "expected an archive (tar, cpio, zip, 7z, ...)");
 out:

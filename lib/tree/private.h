@@ -2,6 +2,8 @@
 #ifndef PLAT_LIB_TREE_PRIVATE_H
 #define PLAT_LIB_TREE_PRIVATE_H
 
+#include <sys/types.h>
+
 #include "lib/base/text.h"
 #include "lib/tree/tree.h"
 
@@ -50,6 +52,13 @@ struct tree {
     int spool_fd; /* -1: none yet */
     uint64_t spool_end;
     struct host_cursor last;
+    /* options.output as a directory finds it; name NULL: there is none. */
+    struct {
+        dev_t device;
+        ino_t inode; /* of its directory */
+        const char *name;
+        bool left_out;
+    } output;
     bool finished;
 };
 

@@ -20,6 +20,9 @@ struct scan {
     struct tree_node **pending; /* directories that are not read yet */
     size_t n_pending, cap_pending;
     struct strbuf path; /* target path of the directory being read, with '/' behind, for exclude patterns */
+    bool has_output;    /* the directory being read is the output's */
+    int64_t newest_s;   /* of what it holds */
+    uint32_t newest_ns;
 };
 
 void tree_host_label(const struct tree *tree, uint32_t source, const struct tree_node *dir, const char *name,
@@ -172,12 +175,20 @@ static int scan_entry(struct scan *s, const struct tree_place *at, int dir_fd, c
 {
     if (is_excluded(s, name))
         return 0;
-    struct tree_spec spec;
+    if (s->has_output && strcmp(name, s->tree->output.name) == 0) {
+        s->tree->output.left_out = true;
+        return 0;
+    }
+    struct tree_spec spec = {0};
     int e = look(s, dir_fd, name, &spec);
     char label[TREE_LABEL_BYTES];
     if (e != 0) {
         tree_host_label(s->tree, s->source, at->dir, name, label);
         return err_sys(err, e, "%s", label);
+    }
+    if (spec.mtime_s > s->newest_s || (spec.mtime_s == s->newest_s && spec.mtime_ns > s->newest_ns)) {
+        s->newest_s = spec.mtime_s;
+        s->newest_ns = spec.mtime_ns;
     }
     struct tree_node *node;
     int r = tree_put(s->tree, at, name, strlen(name), known_new, &spec, &node, err);
@@ -204,6 +215,30 @@ static int set_path(struct scan *s, struct tree_node *dir, struct plat_err *err)
     return r != 0 || s->path.failed ? err_nomem(err, "scanning a directory") : 0;
 }
 
+static void look_for_output(struct scan *s, int fd)
+{
+    struct stat st;
+    s->has_output = s->tree->output.name != NULL && fstat(fd, &st) == 0 &&
+                    st.st_dev == s->tree->output.device && st.st_ino == s->tree->output.inode;
+    s->newest_s = 0;
+    s->newest_ns = 0;
+}
+
+/* The time of the output's directory: see tree_options.output. */
+static void settle_time(struct scan *s, struct tree_node *dir)
+{
+    if (!s->has_output)
+        return;
+    const struct tree_spec spec = {.kind = TREE_DIR,
+                                   .mode = dir->mode,
+                                   .uid = dir->uid,
+                                   .gid = dir->gid,
+                                   .has_mtime = true,
+                                   .mtime_s = s->newest_s,
+                                   .mtime_ns = s->newest_ns};
+    tree_set(s->tree, dir, &spec);
+}
+
 static int scan_directory(struct scan *s, struct tree_node *dir, struct plat_err *err)
 {
     int fd = -1;
@@ -218,6 +253,7 @@ static int scan_directory(struct scan *s, struct tree_node *dir, struct plat_err
         return err_nomem(err, "scanning a directory");
     }
     struct tree_place at = tree_place_of(dir);
+    look_for_output(s, fd);
     bool known_new = dir->n_children == 0; /* names within one host directory differ */
     for (;;) {
         errno = 0;
@@ -237,6 +273,7 @@ static int scan_directory(struct scan *s, struct tree_node *dir, struct plat_err
         tree_host_label(s->tree, s->source, dir, NULL, label);
         r = err_sys(err, saved_errno, "cannot read directory %s", label);
     }
+    settle_time(s, dir);
 out:
     (void)closedir(stream);
     return r;

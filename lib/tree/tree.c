@@ -12,11 +12,32 @@
 
 enum { LINEAR_CHILDREN = 8, INVENTED_DIR_MODE = 0755, LITERAL_MODE = 0644, SYMLINK_MODE = 0777 };
 
+/* The directory of the output by its identity, so that it is known under every path. One that is not there is
+ * for whoever writes the output to complain about. */
+static int find_output(struct tree *tree, const char *path)
+{
+    struct stat st;
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    const char *dir = slash == NULL   ? "."
+                      : slash == path ? "/"
+                                      : arena_strndup(&tree->text, path, (size_t)(slash - path));
+    if (dir == NULL || (name = arena_strdup(&tree->text, name)) == NULL)
+        return PLAT_ENOMEM;
+    if (stat(dir, &st) != 0)
+        return 0;
+    tree->output.device = st.st_dev;
+    tree->output.inode = st.st_ino;
+    tree->output.name = name;
+    return 0;
+}
+
 static int copy_options(struct tree *tree, const struct tree_options *options)
 {
     tree->options = *options;
     if (options->spool_dir != NULL &&
         (tree->options.spool_dir = arena_strdup(&tree->text, options->spool_dir)) == NULL)
+        return PLAT_ENOMEM;
+    if (options->output != NULL && find_output(tree, options->output) != 0)
         return PLAT_ENOMEM;
     if (options->exclude == NULL)
         return 0;
@@ -70,6 +91,11 @@ void tree_close(struct tree *tree)
 struct tree_node *tree_root(struct tree *tree)
 {
     return tree->root;
+}
+
+bool tree_left_out_output(const struct tree *tree)
+{
+    return tree->output.left_out;
 }
 
 void tree_set_exclude(struct tree *tree, const char *const *exclude)

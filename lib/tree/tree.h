@@ -70,6 +70,10 @@ struct tree_options {
     const char *const *exclude;
     bool root_owned; /* what comes from host files and directories belongs to 0:0, not to whoever owns it
                         there */
+    /* Path of the file that is being made from the tree (NULL: none). Where a directory source holds it, an
+     * earlier file of that name is left out, and the directory's own time, which every run changes, becomes
+     * the newest of what it holds: so the second run gives the same bytes as the first. */
+    const char *output;
     const char *spool_dir; /* where archive members are spooled (unlinked file); NULL: TMPDIR or /tmp */
 };
 
@@ -121,6 +125,9 @@ int tree_apply_override(struct tree *tree, const struct tree_override *override,
 
 /* Sorts and clamps; the tree is read-only from here on. */
 int tree_finish(struct tree *tree, struct plat_err *err);
+
+/* Was options.output met in a directory and left out? */
+bool tree_left_out_output(const struct tree *tree);
 
 struct tree_totals {
     uint64_t n_files, n_dirs, n_others, data_bytes;

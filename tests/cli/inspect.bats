@@ -126,7 +126,7 @@ EOF
     grep -q '^esp: FAT32 filesystem, partition 1' "$work/out"
     grep -qF 'esp.dir["/EFI/BOOT"]' "$work/out"
     [ "$(grep -c . "$work/out")" -lt 2000 ]
-    ! grep -q ' $' "$work/out"
+    ! grep -q ' $' "$work/out" || false
     plat dump --all disk.img gpt.entries >"$work/all"
     [ "$(grep -c '^gpt.entries\[' "$work/all")" -eq 128 ]
 }
@@ -306,11 +306,11 @@ EOF
     esc=$(printf '\033')
     for command in verify dump hex; do
         plat $command "$work/bad.img" >"$work/plain" || true
-        ! grep -q "$esc" "$work/plain"
+        ! grep -q "$esc" "$work/plain" || false
         TERM=xterm script -qec "$PLAT $command $work/bad.img" /dev/null </dev/null >"$work/coloured" || true
         grep -q "$esc" "$work/coloured"
         NO_COLOR=1 TERM=xterm script -qec "$PLAT $command $work/bad.img" /dev/null </dev/null >"$work/no" || true
-        ! grep -q "$esc" "$work/no"
+        ! grep -q "$esc" "$work/no" || false
     done
 }
 

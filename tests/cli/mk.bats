@@ -136,3 +136,74 @@ same_files() { # IMAGE
     [ "$(cat a.img)" = precious ]
     [ -z "$(find . -maxdepth 1 -name '.*' -type f)" ]
 }
+
+# Catches: a name that goes into an image and does not come out of it again.
+@test "fat32: a name is refused when it is made, or extract gives it back" {
+    made=0
+    for code in 01 1f 20 7e 7f 80 85 9f a0 ff; do
+        rm -rf odd out odd.img && mkdir odd
+        name=$(python3 -c "import sys; sys.stdout.buffer.write(b'a%sb' % chr(0x$code).encode())")
+        echo "$code" >"odd/$name"
+        if "$PLAT" mk fat32 odd -o odd.img 2>message; then
+            fsck.fat -n odd.img
+            "$PLAT" extract odd.img -C out
+            diff -r odd out
+            made=$((made + 1))
+        else
+            grep -q 'control character' message
+            ! LC_ALL=C grep -q '[[:cntrl:]]' message || false
+        fi
+    done
+    [ "$made" = 4 ]
+}
+
+# Catches: holes of archive members that become zeros on the disk or in a temporary file.
+@test "sparse members stay sparse in the image" {
+    mkdir sparse
+    truncate -s 300M sparse/big
+    printf middle | dd of=sparse/big bs=1 seek=200M conv=notrunc status=none
+    printf end | dd of=sparse/big bs=1 seek=$((300 * 1024 * 1024 - 3)) conv=notrunc status=none
+    export TMPDIR=$PWD/spool
+    for how in gnu "pax --sparse-version=0.1" "pax --sparse-version=1.0"; do
+        # shellcheck disable=SC2086
+        tar -S -C sparse -cf s.tar --format=$how big
+        [ "$(stat -c %s s.tar)" -lt 100000 ]
+        mkdir spool
+        for format in fat32 tar cpio; do
+            "$PLAT" mk $format s.tar -o image
+            [ "$(du -k image | cut -f 1)" -lt 10000 ]
+            [ $format = fat32 ] || continue
+            mcopy -i image ::big copy
+            cmp copy sparse/big
+            rm copy
+        done
+        cpio -i --to-stdout big 2>/dev/null <image | cmp - sparse/big
+        [ -z "$(ls -A spool)" ]
+        rmdir spool
+    done
+}
+
+# Catches: a stream without an end that fills the disk; a stream that is called none because its archive says at the end what it is.
+@test "an endless stream is no archive, a long one is" {
+    no() {
+        run bash -c "ulimit -f 200000; $1"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"expected an archive"*"none begins in the first 64 MiB"* ]]
+        [ ! -e none.img ]
+    }
+    no "'$PLAT' mk fat32 /dev/zero -o none.img"
+    no "'$PLAT' mk fat32 - -o none.img </dev/zero"
+    no "yes | '$PLAT' mk fat32 - -o none.img"
+    truncate -s 1T hole
+    no "'$PLAT' mk fat32 hole -o none.img"
+    head -c 70M /dev/urandom >src/data
+    tar -C src -cf a.tar .
+    (cd src && zip -qr0 ../a.zip . && bsdtar -cf ../a.7z --format=7zip --options=7zip:compression=store .)
+    for archive in a.tar a.zip a.7z; do
+        "$PLAT" mk fat32 - -o "$archive.img" <$archive
+        same_files "$archive.img"
+    done
+    # Nothing but the end is an archive, too.
+    tar -T /dev/null -cf empty.tar
+    "$PLAT" mk cpio - -o empty.cpio <empty.tar
+}

@@ -36,6 +36,36 @@ refused() { # WORDS COMMAND...
     done
 }
 
+# Catches: an image that holds the image of the run before, and so never is the same twice.
+@test "an output that lies in its source is not packed" {
+    mkdir -p project/sub project/build
+    echo kept >project/file
+    echo kept >project/sub/out.img # the same name, in another directory
+    cat >project/r.json <<'R'
+{ "table": "gpt", "partitions": [ { "type": "linux-data", "format": "tar", "files": [
+    { "to": "pack.cpio", "pack": { "format": "cpio", "files": [ { "from": "." } ] } }, { "from": "." } ] } ] }
+R
+    ln -s project link
+    for make in "build project/r.json" "mk cpio project" "mk tar link" "mk fat32 link/"; do
+        rm -f project/build/out.img
+        "$PLAT" $make -o project/build/out.img 2>note
+        ! grep -q 'left out' note || false
+        sum=$(sha256sum <project/build/out.img)
+        for again in 1 2; do
+            touch -d "+$again hours" project/build # as if the run before had been long ago
+            "$PLAT" $make -o "$PWD/link/build/out.img" 2>note
+            grep -q 'note: .*out.img lies in a source; it is the output and is left out' note
+            [ "$sum" = "$(sha256sum <project/build/out.img)" ]
+        done
+    done
+    "$PLAT" mk tar project -o project/build/out.img 2>/dev/null
+    [ "$(tar tf project/build/out.img | tr '\n' ' ')" = 'build/ file r.json sub/ sub/out.img ' ]
+    # An image of another name is a file like any other.
+    "$PLAT" mk tar project -o project/other.img 2>note
+    [ ! -s note ]
+    tar tf project/other.img | grep -qx build/out.img
+}
+
 # Catches: an image put in the place of what it was to be made from.
 @test "the output cannot be the recipe or the source" {
     recipe r.json
@@ -44,6 +74,14 @@ refused() { # WORDS COMMAND...
     refused "the recipe itself" "$PLAT" build r.json -o r.json
     refused "the recipe itself" "$PLAT" build r.json -o other-name.json
     [ "$before" = "$(sha256sum <r.json)" ]
+    truncate -s 1M raw.img
+    for member in '"content": "raw.img"' '"format": "tar", "files": [ { "from": "raw.img" } ]'; do
+        echo "{ \"table\": \"gpt\", \"partitions\": [ { \"type\": \"linux-data\", $member } ] }" >raw.json
+        refused "a source of this disk itself" "$PLAT" build raw.json -o raw.img
+    done
+    echo '{ "table": "gpt", "boot_code": "raw.img", "partitions": [ { "type": "linux-data", "size": "1MiB" } ] }' >raw.json
+    refused "a source of this disk itself" "$PLAT" build raw.json -o ./raw.img
+    [ "$(stat -c %s raw.img)" = 1048576 ]
     tar cf tree.tar tree
     refused "the source itself" "$PLAT" mk fat32 tree.tar -o tree.tar
     "$PLAT" build r.json -o disk.img

@@ -119,7 +119,7 @@ EOF
     cc=${CC:-gcc}
     for name in gpt mbr fat32; do
         "$PLAT" schema export $name --to c -o $name.h
-        ! grep '#include' $name.h | grep -qv '<std\(bool\|def\|int\)\.h>'
+        ! grep '#include' $name.h | grep -qv '<std\(bool\|def\|int\)\.h>' || false
         for level in -O0 -O2; do
             $cc -std=c17 -ffreestanding -nostdlib -static $level -Wall -Wextra -Werror -I. -I"$root/tests/gen/c" \
                 -o $name-c "$root/tests/gen/c/$name.c"

@@ -88,7 +88,7 @@ P
         [ "$(ls -A box)" = out ]
         [ "$(cat canary)" = keep ]
         [ ! -e /tmp/plat-evil ]
-        ! find box -name '*[[:cntrl:]]*' | grep -q .
+        ! find box -name '*[[:cntrl:]]*' | grep -q . || false
         ends verify evil.img
         [ "$status" -eq 1 ]
         rm -rf box
@@ -109,7 +109,7 @@ P
     ends extract disk.img -o out.tar
     [ "$status" -eq 1 ]
     if [ -e out.tar ]; then
-        ! tar -tf out.tar | grep -q '\.\.'
+        ! tar -tf out.tar | grep -q '\.\.' || false
     fi
 }
 

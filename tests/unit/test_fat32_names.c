@@ -174,7 +174,10 @@ static void test_illegal(void)
         {"a>b", "'>'"},
         {"a\"b", "'\"'"},
         {"a\nb", "0x0a"},
-        {"a\x7f\xff", "not UTF-8"},
+        {"a~\xff", "not UTF-8"},
+        {"A\x7f", "U+007F"},
+        {"a\xc2\x80", "U+0080"},
+        {"\xc2\x9f.txt", "U+009F"},
         {"\xed\xa0\x80", "not UTF-8"},
         {"a\xc3", "not UTF-8"},
         {"a\xef\xbf\xbf", "U+FFFF"},
@@ -251,6 +254,9 @@ static void test_reading(void)
     ok(fat32_short_fault((const uint8_t *)"readme  TXT") != NULL, "readme.TXT is not");
     ok(fat32_short_fault((const uint8_t *)"A/B     TXT") != NULL, "A/B.TXT is not");
     ok(fat32_short_fault((const uint8_t *)"A B     TXT") != NULL, "'A B.TXT' is not");
+    ok(fat32_short_fault((const uint8_t *)"A\x7f"
+                                          "B     TXT") != NULL,
+       "nor is one with 7F, which fsck.fat renames");
     ok(fat32_short_fault((const uint8_t *)"\x05       TXT") == NULL, "a first 05 (E5) is");
 }
 
