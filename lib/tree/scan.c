@@ -172,7 +172,7 @@ static int scan_entry(struct scan *s, const struct tree_place *at, int dir_fd, c
 {
     if (is_excluded(s, name))
         return 0;
-    struct tree_spec spec;
+    struct tree_spec spec = {0};
     int e = look(s, dir_fd, name, &spec);
     char label[TREE_LABEL_BYTES];
     if (e != 0) {

@@ -207,7 +207,7 @@ int tree_apply_override(struct tree *tree, const struct tree_override *override,
         struct tree_node *next = tree_next(n);
         if (next != NULL && next->parent != n) {
             /* Up to the sibling's directory: one name and its '/' for every step. */
-            for (const struct tree_node *up = n; up != next->parent; up = up->parent) {
+            for (const struct tree_node *up = n; up != next->parent && up->parent != NULL; up = up->parent) {
                 size_t cut = strlen(up->name) + (up->parent->parent != NULL);
                 strbuf_truncate(&path, path.len - cut);
             }
