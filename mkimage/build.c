@@ -93,13 +93,13 @@ static int write_disk(const struct cli *cli, struct plan *plan, const char *outp
     return ret == 0 ? print_result(cli, plan, output, verify, err) : ret;
 }
 
-static int build_recipe(const struct cli *cli, struct plat_err *err)
+/* output: may be NULL where the plan is only explained. */
+static int build_recipe(const struct cli *cli, bool explain, const char *output, struct plat_err *err)
 {
     struct recipe *recipe = NULL;
     struct plan *plan = NULL;
     struct plan_options options = {0};
     const char *const *defines = NULL;
-    const char *output = cli_text(cli, "output");
     size_t n_defines = cli_list(cli, "define", &defines);
     int ret = source_date_epoch(&options.has_epoch, &options.epoch_s, err);
     if (ret == 0 && output != NULL)
@@ -114,7 +114,6 @@ static int build_recipe(const struct cli *cli, struct plat_err *err)
         goto out;
     if (plan->gather.left_out_output)
         note_left_out("build", output);
-    bool explain = cli_flag(cli, "explain") || output == NULL;
     ret = explain ? print_plan(cli, plan, err) : write_disk(cli, plan, output, err);
 out:
     plan_close(plan);
@@ -136,7 +135,7 @@ static int run_build(struct cli *cli)
         if (cli_flag(cli, "json"))
             return cli_usage(cli, "--json and -o - both want standard output");
     }
-    if (build_recipe(cli, &err) != 0)
+    if (build_recipe(cli, explain, output, &err) != 0)
         return cli_fail(cli, &err);
     return cli_finish(cli, EXIT_YES);
 }

@@ -108,7 +108,7 @@ int cluster_set_open(const struct volume *vol, struct cluster_set *ret, struct p
 void cluster_set_close(struct cluster_set *set);
 static inline bool cluster_set_has(const struct cluster_set *set, uint32_t cluster)
 {
-    return cluster < set->n && (set->bits[cluster / 8] >> cluster % 8 & 1) != 0;
+    return cluster < set->n && set->bits != NULL && (set->bits[cluster / 8] >> cluster % 8 & 1) != 0;
 }
 static inline void cluster_set_remove(struct cluster_set *set, uint32_t cluster)
 {

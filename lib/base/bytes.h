@@ -54,6 +54,12 @@ static inline void store_uint(uint8_t *p, unsigned width, bool big_endian, uint6
     for (unsigned i = 0; i < width; i++)
         p[big_endian ? width - 1 - i : i] = (uint8_t)(v >> (8 * i));
 }
+/* The two's complement number of that many bytes (1 to 8), in 64 bits. */
+static inline uint64_t sign_extend_u64(uint64_t v, unsigned width)
+{
+    bool negative = width > 0 && width < 8 && v >> (8 * width - 1) != 0;
+    return negative ? v | UINT64_MAX << (8 * width) : v;
+}
 static inline bool bytes_all(const uint8_t *p, size_t n, uint8_t value)
 {
     return n == 0 || (p[0] == value && memcmp(p, p + 1, n - 1) == 0);

@@ -66,7 +66,7 @@ int err_nomem_raw(struct plat_err *err, const char *what)
     return err_set(err, PLAT_ENOMEM, "out of memory while %s", what);
 }
 
-int err_prefix(struct plat_err *err, const char *fmt, ...)
+int err_prefix_raw(struct plat_err *err, const char *fmt, ...)
 {
     if (err == NULL)
         return PLAT_EBUG;
@@ -86,7 +86,7 @@ int err_prefix(struct plat_err *err, const char *fmt, ...)
     memcpy(err->text, prefix, prefix_bytes);
     memcpy(err->text + prefix_bytes, ": ", 2);
     err->text[prefix_bytes + 2 + keep] = '\0';
-    return err->class;
+    return failure(err->class);
 }
 
 void err_image(struct plat_err *err, const char *image)

@@ -54,6 +54,8 @@ static inline void err_clear(struct plat_err *err)
     err->text[0] = err->image[0] = err->path[0] = '\0';
     err->has_offset = false;
 }
+/* Put "prefix: " before the text already there; returns err's class. */
+int err_prefix_raw(struct plat_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static inline int err_is_failure(int class)
 {
     if (class >= 0)
@@ -64,9 +66,8 @@ static inline int err_is_failure(int class)
 #define err_at(...) err_is_failure(err_at_raw(__VA_ARGS__))
 #define err_sys(...) err_is_failure(err_sys_raw(__VA_ARGS__))
 #define err_nomem(...) err_is_failure(err_nomem_raw(__VA_ARGS__))
+#define err_prefix(...) err_is_failure(err_prefix_raw(__VA_ARGS__))
 
-/* Put "prefix: " before the text already there; returns err's class. */
-int err_prefix(struct plat_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Name the image the fault is in, unless one is named already. */
 void err_image(struct plat_err *err, const char *image);
 /* "image: at offset 0x200 (gpt.primary): text" into buf; always terminated. */

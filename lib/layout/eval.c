@@ -24,9 +24,7 @@ uint64_t field_load(const struct inst *inst, const struct field *field, uint32_t
     if (field->repr == REPR_BOTH)
         return load_uint(p + index * 2 * width, width, false);
     uint64_t v = load_uint(p + index * width, width, field->big_endian);
-    if (field->repr == REPR_SINT && width < 8 && (v >> (8 * width - 1)) != 0)
-        v |= UINT64_MAX << (8 * width);
-    return v;
+    return field->repr == REPR_SINT ? sign_extend_u64(v, width) : v;
 }
 
 static bool is_int(const struct field *field)

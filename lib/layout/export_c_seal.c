@@ -26,9 +26,8 @@ static struct c_value fresh_number(struct c_gen *g, const struct field *f, const
     uint64_t n = 0;
     for (unsigned i = 0; i < f->width_bytes; i++)
         n |= (uint64_t)p[f->big_endian && f->repr != REPR_BOTH ? f->width_bytes - 1 - i : i] << (8 * i);
-    unsigned bits = 8 * f->width_bytes;
-    if (f->repr == REPR_SINT && bits < 64 && n >> (bits - 1) != 0)
-        n |= UINT64_MAX << bits;
+    if (f->repr == REPR_SINT)
+        n = sign_extend_u64(n, f->width_bytes);
     return c_literal(g, f->repr == REPR_SINT ? (expr_num)(int64_t)n : (expr_num)n, f->as == AS_HEX);
 }
 

@@ -11,7 +11,7 @@ static size_t break_at(const char *text, size_t room)
 {
     size_t best = 0;
     int depth = 0, best_depth = 1000;
-    for (size_t i = 0; text[i] != '\0' && (i < room || best == 0); i++) {
+    for (size_t i = 0; (i < room || best == 0) && text[i] != '\0'; i++) {
         depth += text[i] == '(' || text[i] == '{';
         depth -= text[i] == ')' || text[i] == '}';
         if (text[i] != ' ' || i == 0)

@@ -21,9 +21,11 @@ struct loader {
 /* Path bookkeeping: mark = load_push(ld, ".fields[%zu]", i); ...; load_pop(ld, mark). */
 size_t load_push(struct loader *ld, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void load_pop(struct loader *ld, size_t mark);
-/* PLAT_EINVALID at the current path. */
-int load_fail(struct loader *ld, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int load_nomem(struct loader *ld);
+/* PLAT_EINVALID at the current path. Without "_raw", as err_set: analysers learn that it is never 0. */
+int load_fail_raw(struct loader *ld, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int load_nomem_raw(struct loader *ld);
+#define load_fail(...) err_is_failure(load_fail_raw(__VA_ARGS__))
+#define load_nomem(ld) err_is_failure(load_nomem_raw(ld))
 
 /* `known`: space-separated key names. Anything else in the object is an error that lists them. */
 int load_keys(struct loader *ld, json_t *object, const char *known);

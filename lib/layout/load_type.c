@@ -424,7 +424,7 @@ int load_all_types(struct loader *ld, json_t *json)
 {
     if (!json_is_object(json) || json_object_size(json) == 0 || json_object_size(json) > LAYOUT_MAX_TYPES)
         return load_fail(ld, "\"types\" must be an object of 1 to %d types", (int)LAYOUT_MAX_TYPES);
-    size_t n = json_object_size(json);
+    const size_t n = json_object_size(json);
     ld->types = calloc(n, sizeof(struct type *));
     ld->type_json = calloc(n, sizeof(json_t *));
     ld->type_state = calloc(n, 1);
@@ -448,8 +448,8 @@ int load_all_types(struct loader *ld, json_t *json)
         load_pop(ld, mark);
     }
     ld->layout->types = types;
-    ld->layout->n_types = n;
-    for (i = 0; i < n; i++) {
+    ld->layout->n_types = i;
+    for (i = 0; i < ld->layout->n_types; i++) {
         int rc = load_type_at(ld, i);
         if (rc != 0)
             return rc;

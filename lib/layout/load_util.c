@@ -22,7 +22,7 @@ void load_pop(struct loader *ld, size_t mark)
     strbuf_truncate(&ld->path, mark);
 }
 
-int load_fail(struct loader *ld, const char *fmt, ...)
+int load_fail_raw(struct loader *ld, const char *fmt, ...)
 {
     char text[PLAT_ERR_TEXT_MAX];
     va_list ap;
@@ -36,7 +36,7 @@ int load_fail(struct loader *ld, const char *fmt, ...)
     return rc;
 }
 
-int load_nomem(struct loader *ld)
+int load_nomem_raw(struct loader *ld)
 {
     return err_nomem(ld->err, "loading a schema");
 }

@@ -225,7 +225,7 @@ static int resolve(struct loader *ld, const struct scope *scope, const struct ex
         return resolve_member(ld, scope, (struct expr *)e, ret);
     if (e->op == EXPR_CALL)
         return resolve_call(ld, scope, e);
-    struct shape shapes[EXPR_MAX_ARGS];
+    struct shape shapes[EXPR_MAX_ARGS] = {{SHAPE_VALUE, NULL}};
     for (unsigned i = 0; i < e->n_args; i++) {
         int rc = resolve(ld, scope, e->arg[i], &shapes[i]);
         if (rc != 0)

@@ -75,7 +75,7 @@ int inst_init(const struct type *type, uint8_t *bytes, size_t n, struct plat_err
             memset(bytes + f->offset_bytes, ' ', f->size_bytes);
         } else if (f->type != NULL && f->type->kind == TYPE_BITS && !f->is_array) {
             init_bits(f, bytes + f->offset_bytes);
-        } else if (f->repr == REPR_TYPE && f->type->kind == TYPE_STRUCT) {
+        } else if (f->repr == REPR_TYPE && f->type != NULL && f->type->kind == TYPE_STRUCT) {
             for (uint32_t k = 0; k < f->count; k++) {
                 int rc =
                     inst_init(f->type, bytes + f->offset_bytes + k * f->width_bytes, f->width_bytes, err);
@@ -193,8 +193,7 @@ static int seal_field(const struct inst *inst, const struct field *field, uint8_
     uint8_t *p = bytes + (v.bytes - inst->bytes);
     uint8_t before[64];
     if (!v.is_number) {
-        if ((rc = eval_any(&ctx, field->derive, &ev, err)) != 0 ||
-            (rc = ev_place(&ctx, &ev, &place, err)) != 0)
+        if (eval_any(&ctx, field->derive, &ev, err) != 0 || ev_place(&ctx, &ev, &place, err) != 0)
             return err_prefix(err, "%s", field->name);
         if (place.bytes == NULL || place.n != v.n)
             return err_set(err, PLAT_EINVALID, "derived value of '%s' has %llu bytes, not %zu", field->name,
@@ -204,7 +203,7 @@ static int seal_field(const struct inst *inst, const struct field *field, uint8_
         return 0;
     }
     expr_num n;
-    if ((rc = eval_num(&ctx, field->derive, &n, err)) != 0)
+    if (eval_num(&ctx, field->derive, &n, err) != 0)
         return err_prefix(err, "%s", field->name);
     unsigned bits = 8 * field->width_bytes;
     expr_num top = ((expr_num)1 << bits) - 1;

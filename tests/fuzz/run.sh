@@ -8,7 +8,7 @@ san="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 # The version's quotes do not survive the way here.
 CFLAGS_ALL="$CFLAGS_ALL -UPLAT_VERSION -DPLAT_VERSION=\"fuzz\""
 objects=()
-jobs_left() { while [ "$(jobs -r | wc -l)" -ge 2 ]; do wait -n; done; }
+jobs_left() { while [ "$(jobs -r | wc -l)" -ge 2 ]; do sleep 0.02; done; }
 for source in $LIB_SRC $CMD_SRC; do
     object=$dir/obj/${source//\//_}.o
     objects+=("$object")
@@ -19,20 +19,30 @@ for source in $LIB_SRC $CMD_SRC; do
     fi
 done
 wait
-failed=0
-for source in "$@"; do
+# One target: link, seed, run. Its closing line says how it went; the log stays in $dir/NAME.log.
+fuzz_one() {
+    local source=$1 name corpus rc=0
     name=$(basename "$source" .c)
-    # shellcheck disable=SC2086
-    $CLANG $CFLAGS_ALL $san -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fsanitize=fuzzer -Wno-error -o "$dir/$name" "$source" "${objects[@]}" $LIBS
     corpus=$dir/corpus-$name
     mkdir -p "$corpus"
-    bash tests/fuzz/seeds.sh "$name" "$corpus"
-    echo "$name: $FUZZ_SECONDS s"
-    if ! "$dir/$name" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
-        -artifact_prefix="$dir/$name-" "$corpus" >"$dir/$name.log" 2>&1; then
-        failed=1
-        tail -n 40 "$dir/$name.log"
-    fi
-    grep -E 'number_of_executed_units|slowest_unit|peak_rss' "$dir/$name.log" || true
+    # shellcheck disable=SC2086
+    $CLANG $CFLAGS_ALL $san -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fsanitize=fuzzer -Wno-error -o "$dir/$name" \
+        "$source" "${objects[@]}" $LIBS 2>"$dir/$name.log" &&
+        bash tests/fuzz/seeds.sh "$name" "$corpus" >>"$dir/$name.log" 2>&1 &&
+        "$dir/$name" -max_total_time="$FUZZ_SECONDS" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1 \
+            -artifact_prefix="$dir/$name-" "$corpus" >"$dir/$name.log" 2>&1 || rc=$?
+    [ "$rc" -eq 0 ] || tail -n 40 "$dir/$name.log"
+    echo "$name: exit $rc, $(awk '/number_of_executed_units/ { n = $2 } /slowest_unit/ { s = $2 } /peak_rss/ { m = $2 }
+        END { printf "%d runs, slowest %d s, %d MiB", n, s, m }' "$dir/$name.log")"
+    return "$rc"
+}
+# Two at a time; a job's exit code is asked for by its number.
+failed=0 jobs_of=()
+for source in "$@"; do
+    jobs_left
+    fuzz_one "$source" &
+    jobs_of+=("$!")
 done
-exit $failed
+for job in "${jobs_of[@]}"; do wait "$job" || failed=$((failed + 1)); done
+echo "fuzz: $# targets, $FUZZ_SECONDS s each, $failed failed"
+[ "$failed" -eq 0 ]

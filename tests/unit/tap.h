@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int tap_run, tap_failed;
@@ -30,6 +31,15 @@ static inline bool ok_text(const char *got, const char *want, const char *what)
     if (!good)
         printf("#   got:  %s\n#   want: %s\n", got, want);
     return good;
+}
+
+/* Where instrumented code makes a test too slow it tries one case in so many (PLAT_TEST_SHARE, tests/tests.mk), always
+ * the same ones; 1 when nothing is asked. */
+static inline unsigned tap_share(void)
+{
+    const char *text = getenv("PLAT_TEST_SHARE");
+    long share = text != NULL ? strtol(text, NULL, 10) : 1;
+    return share >= 1 && share <= 1000 ? (unsigned)share : 1;
 }
 
 static inline int tap_done(void)

@@ -1,59 +1,13 @@
-/* Over 600 lines: one program of one table of faults, whose cases share their disk.
- *
- * GPT: what we write is clean, each variant of GPT_FORMAT section 6 gets its verdict, and no byte can be
+/* GPT: what we write is clean, each variant of GPT_FORMAT section 6 gets its verdict, and no byte can be
  * flipped unseen.
  *
  * Catches: a CRC that is not compared, a copy that is not looked at, a finding that does not name the
  * structure hit, a reader that is said to accept what it refuses. */
-#include "tests/unit/disk_image.h"
+#include "tests/unit/gpt_disk.h"
 
-#include "formats/gpt/disk.h"
-#include "formats/gpt/gpt.h"
 #include "lib/hash/hash.h"
 
-enum { DISK_BYTES = 4 << 20, PATTERNS = 2 };
-
-static const uint8_t disk_guid[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
-
-struct disk {
-    struct plat_dev *dev;
-    uint8_t *bytes;
-    uint32_t sector_bytes;
-    uint64_t sectors;
-    struct table_partition parts[3];
-};
-
-/* Three partitions: 1 MiB in, one of a megabyte, two of half. */
-static void disk_make(uint32_t sector_bytes, struct disk *ret)
-{
-    struct plat_err err = {0};
-    struct disk d = {.sector_bytes = sector_bytes, .sectors = DISK_BYTES / sector_bytes};
-    const uint64_t mib = (1 << 20) / sector_bytes;
-    static const char *const names[] = {"esp", "root", "d\xc3\xa4ta \xf0\x9f\x92\xbe"};
-    static const char *const types[] = {"esp", "linux-root-x86-64", "linux-data"};
-    for (uint32_t i = 0; i < 3; i++) {
-        struct table_partition *p = &d.parts[i];
-        p->number = i + 1;
-        p->first_sector = i == 0 ? mib : d.parts[i - 1].first_sector + d.parts[i - 1].sectors;
-        p->sectors = i == 0 ? mib : mib / 2;
-        p->guid[0] = (uint8_t)(i + 1);
-        p->attributes = i == 1 ? GPT_ATTRIBUTES_READ_ONLY : 0;
-        (void)snprintf(p->name, sizeof p->name, "%s", names[i]);
-        if (gpt_table_maker.parse_type(types[i], p, &err) != 0)
-            ok(false, "type %s: %s", types[i], err.text);
-    }
-    struct table_spec spec = {
-        .sector_bytes = sector_bytes, .disk_sectors = d.sectors, .partitions = d.parts, .n_partitions = 3};
-    memcpy(spec.disk_guid, disk_guid, sizeof disk_guid);
-    if (dev_open_memory(DISK_BYTES, "disk.img", &d.dev, &err) != 0 ||
-        gpt_table_maker.validate(&spec, &err) != 0 || gpt_table_maker.write_head(&spec, d.dev, &err) != 0 ||
-        gpt_table_maker.write_tail(&spec, d.dev, &err) != 0) {
-        ok(false, "make a disk: %s", err.text);
-        exit(1);
-    }
-    d.bytes = dev_memory_bytes(d.dev);
-    *ret = d;
-}
+enum { PATTERNS = 2 };
 
 static struct gpt_header_mut header_of(struct disk *d, enum gpt_which which)
 {
@@ -526,95 +480,6 @@ static void test_degraded(void)
     ok(fs_open(&gpt_driver, d.dev, NULL, &fs, &err) == PLAT_ECORRUPT, "two damaged copies are refused");
     dev_close(d.dev);
 }
-
-/* ---- the maker refuses ---- */
-
-static void refuse(const char *what, struct table_spec *spec, const char *word)
-{
-    struct plat_err err = {0};
-    int rc = gpt_table_maker.validate(spec, &err);
-    ok(rc == PLAT_EINVALID && strstr(err.text, word) != NULL, "%s: %s", what, err.text);
-}
-
-static void test_validate(void)
-{
-    struct disk d;
-    disk_make(512, &d);
-    struct table_partition parts[3];
-    struct table_spec good = {
-        .sector_bytes = 512, .disk_sectors = d.sectors, .partitions = parts, .n_partitions = 3};
-    memcpy(good.disk_guid, disk_guid, sizeof disk_guid);
-    memcpy(parts, d.parts, sizeof parts);
-    struct table_spec spec = good;
-    ok(gpt_table_maker.validate(&spec, NULL) == 0, "the good plan is accepted");
-    spec.disk_sectors = 60;
-    refuse("disk too small", &spec, "34816");
-    spec = good;
-    spec.sector_bytes = 1024;
-    refuse("sector size", &spec, "4096");
-    spec = good;
-    memset(spec.disk_guid, 0, 16);
-    refuse("no disk GUID", &spec, "GUID");
-    spec = good;
-    parts[1].first_sector = parts[0].first_sector + 1;
-    refuse("overlap", &spec, "overlaps");
-    memcpy(parts, d.parts, sizeof parts);
-    parts[0].first_sector = 33;
-    refuse("over the table", &spec, "34");
-    memcpy(parts, d.parts, sizeof parts);
-    parts[2].sectors = d.sectors;
-    refuse("past the end", &spec, "at least");
-    parts[2].sectors = UINT64_MAX;
-    refuse("a size that overflows", &spec, "largest");
-    memcpy(parts, d.parts, sizeof parts);
-    parts[2].sectors = 0;
-    refuse("no sectors", &spec, "1 is the least");
-    memcpy(parts, d.parts, sizeof parts);
-    memcpy(parts[2].guid, parts[0].guid, 16);
-    refuse("same GUID", &spec, "same GUID");
-    memcpy(parts, d.parts, sizeof parts);
-    parts[2].number = 1;
-    refuse("same number", &spec, "same number");
-    parts[2].number = 129;
-    refuse("number 129", &spec, "128");
-    memcpy(parts, d.parts, sizeof parts);
-    memset(parts[0].type_guid, 0, 16);
-    refuse("no type", &spec, "type");
-    memcpy(parts, d.parts, sizeof parts);
-    memset(parts[1].name, 'x', 37);
-    parts[1].name[37] = '\0';
-    refuse("a name of 37 units", &spec, "36");
-    parts[1].name[36] = '\0';
-    ok(gpt_table_maker.validate(&spec, NULL) == 0, "a name of 36 units fits");
-    memcpy(parts[1].name, "\xff\xfe", 3);
-    refuse("a name that is not UTF-8", &spec, "UTF-8");
-    dev_close(d.dev);
-}
-
-static void test_types(void)
-{
-    uint8_t guid[16], again[16];
-    size_t n = 0, round = 0;
-    struct plat_err err = {0};
-    struct table_partition p = {0};
-    for (const char *name; (name = gpt_type_at(n)) != NULL; n++)
-        round += gpt_type_find(name, guid) && gpt_type_name(guid) != NULL &&
-                 strcmp(gpt_type_name(guid), name) == 0;
-    ok(n > 140 && round == n, "all %zu types are found by name and named by GUID", n);
-    ok(gpt_type_find("esp", guid) && parse_guid("C12A7328-F81F-11D2-BA4B-00A0C93EC93B", again) &&
-           memcmp(guid, again, 16) == 0,
-       "esp is C12A7328-...");
-    ok(gpt_type_find("root-arm64", guid) && gpt_type_find("linux-root-arm64", again) &&
-           memcmp(guid, again, 16) == 0,
-       "root-arm64 is linux-root-arm64");
-    ok(gpt_table_maker.parse_type("12345678-1234-1234-1234-123456789abc", &p, &err) == 0 &&
-           strcmp(p.type, "12345678-1234-1234-1234-123456789abc") == 0,
-       "an unknown GUID is a type, too");
-    ok(gpt_table_maker.parse_type("exp", &p, &err) == PLAT_EINVALID, "an unknown name is not: %s", err.text);
-    ok(gpt_table_maker.parse_type("00000000-0000-0000-0000-000000000000", &p, &err) == PLAT_EINVALID,
-       "nor is zero");
-}
-
 int main(void)
 {
     struct seen *seen = calloc(1, sizeof *seen);
@@ -629,8 +494,6 @@ int main(void)
     }
     test_cuts(seen);
     test_degraded();
-    test_validate();
-    test_types();
     free(seen);
     return tap_done();
 }

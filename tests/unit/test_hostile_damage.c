@@ -195,7 +195,7 @@ static void expect(const char *what, const char *id, int want_extract)
     (void)alarm(0);
     bool has_id = id == NULL;
     for (size_t i = 0; i < verdict.n; i++)
-        has_id = has_id || strcmp(verdict.list[i].id, id) == 0;
+        has_id = has_id || (id != NULL && strcmp(verdict.list[i].id, id) == 0);
     if (!ok(hostile_exit_code(&verdict) == 1 && has_id, "%s: verify finds it%s%s", what,
             id != NULL ? ", as " : "", id != NULL ? id : ""))
         hostile_print(&verdict);

@@ -1,6 +1,9 @@
 /* The layout engine on a toy format: expressions, decoding, checking, sealing, dynamic structs, unions, hostile
  * schemas. Catches: wrong precedence or silent wrap in expressions, a check that never fires, a seal that does not
  * satisfy its own check, self-dependent shapes that recurse. */
+#include <unistd.h>
+
+#include "lib/layout/export.h"
 #include "lib/layout/inst.h"
 #include "tests/unit/tap.h"
 
@@ -294,6 +297,75 @@ static void test_hostile(void)
     }
 }
 
+/* Every operator that nests, as deep as the language allows: the work and the generated code grow with the length of
+ * the text. Twice on each level would be 2^60 steps. */
+static void test_nested(void)
+{
+    static const struct {
+        const char *before, *after;
+    } shapes[] = {{"", " == 1"},
+                  {"1 == ", ""},
+                  {"", " != 0"},
+                  {"0 < ", ""},
+                  {"", " || 0"},
+                  {"", " && 1"},
+                  {"", " ? 1 : 0"},
+                  {"1 ? ", " : 0"},
+                  {"min(1, ", ")"},
+                  {"max(", ", 0)"},
+                  {"align_up(", ", 1)"},
+                  {"align_down(", ", 1)"},
+                  {"is_pow2(", ")"},
+                  {"", " + 0"},
+                  {"!!", ""},
+                  {"~~", ""},
+                  {"", " << 0"},
+                  {"", " % 7"},
+                  {"len(bytes_at(0, ", "))"}};
+    static char text[1024], json[2 * 1024];
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct layout *layout = NULL;
+        struct image *image = NULL;
+        struct plat_dev *dev = NULL;
+        struct plat_err err = {0};
+        struct inst inst;
+        struct list list = {0};
+        const struct finding_sink sink = {collect, &list};
+        struct strbuf code = {0};
+        unsigned deep = 60;
+        do { /* the deepest that is allowed */
+            size_t n = 0;
+            for (unsigned k = 0; k < deep; k++)
+                n += (size_t)snprintf(text + n, sizeof text - n, "(%s", shapes[i].before);
+            n += (size_t)snprintf(text + n, sizeof text - n, "a");
+            for (unsigned k = 0; k < deep && n < sizeof text; k++)
+                n += (size_t)snprintf(text + n, sizeof text - n, "%s)", shapes[i].after);
+            (void)snprintf(
+                json, sizeof json,
+                "{\"layout\":\"e\",\"endian\":\"little\",\"types\":{\"t\":{\"kind\":\"struct\","
+                "\"fields\":[{\"name\":\"a\",\"type\":\"u8\"}],\"rules\":[{\"id\":\"r\",\"must\":\"%s\"}]}},"
+                "\"map\":[{\"name\":\"m\",\"type\":\"t\",\"at\":0}]}",
+                text);
+        } while (layout_load(json, strlen(json), "e", &layout, &err) != 0 && --deep > 20);
+        (void)alarm(20);
+        if (layout != NULL && dev_open_memory(64, "m", &dev, &err) == 0) {
+            dev_memory_bytes(dev)[0] = 1;
+            (void)image_open(layout, dev, NULL, 0, &image, &err);
+        }
+        int rc = image != NULL ? image_map_inst(image, layout_map(layout, "m"), 0, &inst, &err) : 1;
+        if (rc == 0)
+            rc = inst_check(&inst, &sink, &err);
+        ok(rc == 0 && list.n == 0, "%u times (%sx%s): evaluated", deep, shapes[i].before, shapes[i].after);
+        rc = layout != NULL ? layout_export_c(layout, EXPORT_FREESTANDING, &code, &err) : 1;
+        ok(rc == 0 && code.len < 100000, "as C it takes %zu bytes", code.len);
+        (void)alarm(0);
+        strbuf_free(&code);
+        image_close(image);
+        layout_free(layout);
+        dev_close(dev);
+    }
+}
+
 int main(void)
 {
     struct plat_err err;
@@ -312,6 +384,7 @@ int main(void)
     test_check(dev, image, layout);
     test_expressions();
     test_hostile();
+    test_nested();
     image_close(image);
     dev_close(dev);
     layout_free(layout);
