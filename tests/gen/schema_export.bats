@@ -93,7 +93,7 @@ EOF
     [ "$(wc -l <values)" -ge 80 ]
     while read -r path value; do
         case $path in
-        *.magic | *.raw | *.label | *.title | *.blob | *.gap | *.id | *.key | *.keys*)
+        *.magic | *.raw | *.label | *.title | *.blob | *.gap | *.id | *.key | *.keys* | *.purpose* | *.origin)
             want=$("$PLAT" get --schema "$every" --raw every.img "$path" | od -An -v -tx1 | tr -d ' \n')
             ;;
         *) want=$("$PLAT" get --schema "$every" --json every.img "$path" | tr -d '"\n') ;;
