@@ -62,6 +62,7 @@ EOF
         printf '#![no_std]\npub mod %s;\n' $name >lib_$name.rs
         rustc --crate-type lib --edition 2021 -D warnings --emit=metadata -o $name.rmeta lib_$name.rs
         rustc --crate-type lib --edition 2021 -D warnings --emit=metadata -o $name.rmeta $name.rs
+        rustc --crate-type lib --edition 2018 -D warnings --emit=metadata -o $name.rmeta $name.rs
         [ "$(grep -c 'unsafe\|std::' $name.rs)" -eq 0 ]
     done
 }
