@@ -183,6 +183,25 @@ static void const_text(const struct field *field, const struct const_value *c, s
 
 /* ---- one element of one field ---- */
 
+/* A closed enum has no other values. */
+static int check_enum(const struct value *v, const struct inst *inst, const struct finding_sink *sink)
+{
+    const struct type *type = v->field->type;
+    char expected[96];
+    if (type == NULL || type->kind != TYPE_ENUM || type->open ||
+        (v->is_number ? type_value(type, v->number) : type_id(type, v->bytes)) != NULL)
+        return 0;
+    (void)snprintf(expected, sizeof expected, "a value of %s", type->name);
+    const struct fault fault = {.inst = inst,
+                                .field = v->field,
+                                .index = v->index,
+                                .severity = SEVERITY_ERROR,
+                                .id = "enum",
+                                .text = "value has no meaning in this format",
+                                .expected = expected};
+    return report(&fault, sink);
+}
+
 static int check_number(const struct value *v, const struct inst *inst, const struct finding_sink *sink)
 {
     const struct type *type = v->field->type;
@@ -197,13 +216,6 @@ static int check_number(const struct value *v, const struct inst *inst, const st
     }
     if (type == NULL || type->open)
         return 0;
-    if (type->kind == TYPE_ENUM && type_value(type, v->number) == NULL) {
-        fault.id = "enum";
-        fault.text = "value has no meaning in this format";
-        (void)snprintf(expected, sizeof expected, "a value of %s", type->name);
-        fault.expected = expected;
-        return report(&fault, sink);
-    }
     if (type->kind == TYPE_FLAGS) {
         uint64_t known = 0;
         for (size_t i = 0; i < type->n_values; i++)
@@ -321,7 +333,7 @@ static int check_element(const struct inst *inst, const struct field *field, uin
         if ((rc = report(&fault, sink)) != 0)
             return rc;
     }
-    if (v.is_number && (rc = check_number(&v, inst, sink)) != 0)
+    if ((v.is_number && (rc = check_number(&v, inst, sink)) != 0) || (rc = check_enum(&v, inst, sink)) != 0)
         return rc;
     if (v.is_number && field->type != NULL && field->type->kind == TYPE_BITS &&
         (rc = check_bits(inst, &v, sink, err)) != 0)

@@ -239,7 +239,6 @@ static bool ev_as_text(const struct ev *ev, struct strbuf *ret)
     if (inst_field_place(&ev->inst, ev->field, &place, NULL) != 0)
         return false;
     const uint8_t *bytes = ev->inst.bytes + place.start;
-    char guid[37];
     switch (ev->field->repr) {
     case REPR_CHARS:
         strbuf_add(ret, (const char *)bytes, chars_length(bytes, place.bytes, ev->field->pad));
@@ -247,14 +246,6 @@ static bool ev_as_text(const struct ev *ev, struct strbuf *ret)
     case REPR_UTF16:
         utf16_to_text(bytes, place.bytes / 2, ev->field->big_endian, ev->field->pad == PAD_NUL, ret);
         return true;
-    case REPR_GUID:
-    case REPR_UUID: {
-        struct value value;
-        if (inst_value(&ev->inst, ev->field, ev->index, &value, NULL) != 0)
-            return false;
-        value_text(&value, ret);
-        return true;
-    }
     case REPR_UINT:
     case REPR_SINT: {
         expr_num raw;
@@ -267,12 +258,28 @@ static bool ev_as_text(const struct ev *ev, struct strbuf *ret)
         return true;
     }
     default:
-        (void)guid;
         return false;
     }
 }
 
-/* Bytes of a result that has some, in memory; *ret_owned is to be freed. */
+static bool is_id_field(const struct ev *ev)
+{
+    return ev->kind == EV_FIELD && !ev->whole && repr_is_id(ev->field->repr);
+}
+
+/* A GUID equals its text in either case, and its name where its type gives one. */
+static int id_equal(const struct ev *field, const struct ev *text, bool *ret, struct plat_err *err)
+{
+    struct value value;
+    uint8_t id[LAYOUT_ID_BYTES];
+    int rc = inst_value(&field->inst, field->field, field->index, &value, err);
+    if (rc != 0)
+        return rc;
+    *ret = field_parse_id(field->field, (const char *)text->bytes, text->n, id) &&
+           memcmp(value.bytes, id, sizeof id) == 0;
+    return 0;
+}
+
 static int ev_compare(const struct eval *ctx, const struct expr *e, const struct ev *a, const struct ev *b,
                       bool *ret, struct plat_err *err)
 {
@@ -281,15 +288,16 @@ static int ev_compare(const struct eval *ctx, const struct expr *e, const struct
         *ret = x == y;
         return 0;
     }
+    if (a->kind == EV_TEXT && is_id_field(b))
+        return id_equal(b, a, ret, err);
+    if (b->kind == EV_TEXT && is_id_field(a))
+        return id_equal(a, b, ret, err);
     if (a->kind == EV_TEXT || b->kind == EV_TEXT) {
         struct strbuf left = {0}, right = {0};
         bool both = ev_as_text(a, &left) && ev_as_text(b, &right);
         bool failed = left.failed || right.failed;
-        bool fold = (a->kind == EV_FIELD && (a->field->repr == REPR_GUID || a->field->repr == REPR_UUID)) ||
-                    (b->kind == EV_FIELD && (b->field->repr == REPR_GUID || b->field->repr == REPR_UUID));
-        bool same = both && left.len == right.len &&
-                    (fold ? strncasecmp(strbuf_str(&left), strbuf_str(&right), left.len) == 0
-                          : memcmp(strbuf_str(&left), strbuf_str(&right), left.len) == 0);
+        bool same =
+            both && left.len == right.len && memcmp(strbuf_str(&left), strbuf_str(&right), left.len) == 0;
         strbuf_free(&left);
         strbuf_free(&right);
         if (failed)

@@ -197,9 +197,10 @@ static void put_rows(struct c_gen *g, struct strbuf *out)
     for (size_t i = 0; i < layout->n_types; i++) {
         const struct type *type = layout->types[i];
         if (type->kind == TYPE_ENUM || type->kind == TYPE_FLAGS)
-            strbuf_printf(out, "    {\"%s\", %s_name},\n", type->name, c_type_name(g, type));
+            strbuf_printf(out, "    {.type = \"%s\", .%s = %s_name},\n", type->name,
+                          type_names_ids(type) ? "id_name" : "name", c_type_name(g, type));
     }
-    strbuf_puts(out, "    {NULL, NULL},\n};\n");
+    strbuf_puts(out, "    {.type = NULL},\n};\n");
 }
 
 int layout_export_agree(const struct layout *layout, struct strbuf *ret, struct plat_err *err)

@@ -51,8 +51,82 @@ static void emit_name_function(struct c_gen *g, const struct type *type, const c
     strbuf_puts(&g->body, "    default:\n        return NULL;\n    }\n}\n");
 }
 
+/* The last claim is the count: a value of that name is refused like any other clash. */
+static void emit_id_indices(struct c_gen *g, const struct type *type, const char *name)
+{
+    strbuf_printf(&g->head, "enum %s {\n", name);
+    for (size_t i = 0; i < type->n_values; i++) {
+        const struct enum_value *v = &type->values[i];
+        const char *constant = c_text(g, "%s_%s", c_upper(g, name), c_upper(g, v->name));
+        c_claim(g, constant, origin(g, type, v->name));
+        if (v->doc[0] != '\0')
+            c_comment(&g->head, "    ", c_comment_text(g, v->doc));
+        strbuf_printf(&g->head, "    %s,\n", constant);
+    }
+    const char *count = c_text(g, "%s_VALUES", c_upper(g, name));
+    c_claim(g, count, c_text(g, "types.%s", type->name));
+    strbuf_printf(&g->head, "    %s = %zu\n};\n", count, type->n_values);
+}
+
+static void emit_id_rows(struct c_gen *g, const struct type *type, const char *name)
+{
+    const char *upper = c_upper(g, name);
+    const char *rows = c_text(g, "const struct %s_value %s_values[%s_VALUES]", name, name, upper);
+    bool own = g->what == EXPORT_FREESTANDING;
+    c_claim(g, c_text(g, "tag %s_value", name), c_text(g, "types.%s", type->name));
+    c_claim(g, c_text(g, "%s_values", name), c_text(g, "types.%s", type->name));
+    strbuf_printf(&g->head, "struct %s_value {\n    const char *name;\n    uint8_t bytes[%d];\n};\n", name,
+                  (int)LAYOUT_ID_BYTES);
+    if (!own)
+        strbuf_printf(&g->head, "extern %s;\n", rows);
+    struct strbuf *out = own ? &g->head : &g->body;
+    strbuf_printf(out, "%s%s = {\n", own ? "__attribute__((unused)) static " : "\n", rows);
+    for (size_t i = 0; i < type->n_values; i++) {
+        const struct enum_value *v = &type->values[i];
+        strbuf_printf(out, "    {\"%s\",\n     {", v->name);
+        for (unsigned k = 0; k < LAYOUT_ID_BYTES; k++)
+            strbuf_printf(out, "%s0x%02x", k > 0 ? ", " : "", v->id[k]);
+        strbuf_puts(out, "}},\n");
+    }
+    strbuf_puts(out, "};\n");
+}
+
+/* An enum of GUIDs: its constants index a table of names and bytes. */
+static void emit_ids(struct c_gen *g, const struct type *type)
+{
+    const char *name = c_type_name(g, type);
+    const char *function = c_text(g, "%s_name", name);
+    const char *signature = c_text(g, "const char *%s(const uint8_t *bytes)", function);
+    strbuf_putc(&g->head, '\n');
+    c_comment(&g->head, "",
+              c_text(g, "types.%s: enum of %ss%s; %s_values[] has the bytes of each as on disk. %s",
+                     type->name, type->base == REPR_GUID ? "guid" : "uuid",
+                     type->open ? ", open: other values are legal" : "", name, c_comment_text(g, type->doc)));
+    c_claim(g, c_text(g, "tag %s", name), c_text(g, "types.%s", type->name));
+    emit_id_indices(g, type, name);
+    emit_id_rows(g, type, name);
+    c_claim(g, function, c_text(g, "types.%s", type->name));
+    c_comment(
+        &g->head, "",
+        c_text(g, "Name of a value of %d bytes as on disk; NULL when it has none.", (int)LAYOUT_ID_BYTES));
+    if (g->what == EXPORT_FREESTANDING)
+        strbuf_printf(&g->head, "static inline %s;\n", signature);
+    c_declare(g, signature);
+    strbuf_printf(
+        &g->body,
+        "\n%s%s\n{\n    for (size_t i = 0; i < %zu; i++) {\n        size_t same = 0;\n"
+        "        while (same < %d && bytes[same] == %s_values[i].bytes[same])\n"
+        "            same++;\n        if (same == %d)\n            return %s_values[i].name;\n    }\n"
+        "    return NULL;\n}\n",
+        c_linkage(g), signature, type->n_values, (int)LAYOUT_ID_BYTES, name, (int)LAYOUT_ID_BYTES, name);
+}
+
 void c_emit_enum(struct c_gen *g, const struct type *type)
 {
+    if (type_names_ids(type)) {
+        emit_ids(g, type);
+        return;
+    }
     const char *name = c_type_name(g, type);
     const char *kind = type->kind == TYPE_FLAGS ? "flags (masks)" : "enum";
     strbuf_putc(&g->head, '\n');

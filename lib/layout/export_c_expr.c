@@ -224,13 +224,10 @@ static struct c_value always(struct c_gen *g, bool yes)
 
 static struct c_value guid_is(struct c_gen *g, struct c_value side, struct c_value text)
 {
-    static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-    uint8_t guid[16], disk[16];
-    if (text.text_bytes != 36 || !parse_guid(text.text, guid))
+    uint8_t id[LAYOUT_ID_BYTES];
+    if (!field_parse_id(side.field, text.text, text.text_bytes, id))
         return always(g, false);
-    for (unsigned i = 0; i < 16; i++)
-        disk[i] = side.field->repr == REPR_GUID ? guid[i] : guid[order[i]];
-    return same_bytes(g, c_value_bytes(g, side), c_literal_bytes(g, disk, 16));
+    return same_bytes(g, c_value_bytes(g, side), c_literal_bytes(g, id, sizeof id));
 }
 
 /* An enum compares as the name of its value: the first, where a value has two. */
@@ -265,7 +262,7 @@ static struct c_value text_is(struct c_gen *g, struct c_value side, struct c_val
     if (side.kind != C_FIELD || (side.field->is_array && side.index == NULL))
         return c_none();
     enum field_repr repr = side.field->repr;
-    if (repr == REPR_GUID || repr == REPR_UUID)
+    if (repr_is_id(repr))
         return guid_is(g, side, text);
     if ((repr == REPR_UINT || repr == REPR_SINT) && side.field->type != NULL &&
         side.field->type->kind == TYPE_ENUM)

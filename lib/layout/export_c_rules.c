@@ -206,6 +206,17 @@ static void put_closed(struct check *c, const struct type *values, struct c_valu
     put(c, "", "}", "");
 }
 
+/* Only GUIDs that have names. */
+static void put_closed_ids(struct check *c, const struct field *f)
+{
+    struct c_gen *g = c->g;
+    const char *index = c->scope.index != NULL ? c_text(g, ", %s", c->scope.index) : "";
+    comment(c, c_text(g, "A value of %s.", f->type->name));
+    put(c, "if (",
+        c_text(g, "%s_name(%s(v%s)) == NULL", c_type_name(g, f->type), c_getter(g, c->type, f), index), ")");
+    put(c, "    return ", c_text(g, "%d", c->result), ";");
+}
+
 /* Members of a bits field: constants, closed enums and rules. */
 static void put_bits(struct check *c, const struct field *f)
 {
@@ -329,7 +340,9 @@ static void put_element(struct check *c, const struct field *f)
         put_const(c, f);
     if (f->repr == REPR_BOTH)
         put_both(c, f);
-    if (is_closed_enum(f))
+    if (is_closed_enum(f) && type_names_ids(f->type))
+        put_closed_ids(c, f);
+    else if (is_closed_enum(f))
         put_closed(c, f->type, number);
     if (f->type != NULL && f->type->kind == TYPE_BITS)
         put_bits(c, f);

@@ -122,15 +122,11 @@ static const char **table_row(struct doc_table *t)
 
 static void const_bytes(const struct field *f, const struct const_value *c, struct strbuf *out)
 {
-    if (f->repr == REPR_GUID || f->repr == REPR_UUID) {
-        char text[37];
-        uint8_t guid[16];
-        memcpy(guid, c->bytes, sizeof guid);
-        static const uint8_t order[8] = {3, 2, 1, 0, 5, 4, 7, 6};
-        for (unsigned i = 0; i < 8 && f->repr == REPR_UUID; i++)
-            guid[i] = c->bytes[order[i]];
-        format_guid(guid, text);
-        strbuf_puts(out, text);
+    if (repr_is_id(f->repr)) {
+        char text[LAYOUT_ID_TEXT_BYTES];
+        const struct enum_value *named = type_id(f->type, c->bytes);
+        layout_format_id(f->repr, c->bytes, text);
+        strbuf_puts(out, named != NULL ? named->name : text);
         return;
     }
     bool text = f->repr != REPR_BYTES;
@@ -343,12 +339,15 @@ static void write_cases(struct doc *d, const struct type *t)
 
 static void write_values(struct doc *d, const struct type *t)
 {
-    bool flags = t->kind == TYPE_FLAGS;
+    bool flags = t->kind == TYPE_FLAGS, ids = type_names_ids(t);
+    unsigned name = ids ? 1 : 2; /* GUIDs have no second form */
     struct doc_table table = {
         .headers = {flags ? "Bits" : "Value", flags ? "Mask" : "Hex", "Name", "Meaning"},
-        .n_columns = 4,
-        .n_short = 3,
-        .name_column = 2};
+        .n_columns = name + 2,
+        .n_short = name + 1,
+        .name_column = name};
+    for (unsigned i = name; i < 3 && ids; i++)
+        table.headers[i] = table.headers[i + 1];
     if (!table_alloc(d, &table, t->n_values))
         return;
     uint64_t base_mask = t->size_bytes < 8 ? ((uint64_t)1 << 8 * t->size_bytes) - 1 : UINT64_MAX;
@@ -356,18 +355,23 @@ static void write_values(struct doc *d, const struct type *t)
         const struct enum_value *v = &t->values[i];
         struct strbuf left = {0}, hex = {0}, doc = {0};
         const char **row = table_row(&table);
-        if (!flags)
+        char id[LAYOUT_ID_TEXT_BYTES];
+        if (ids) {
+            layout_format_id(t->base, v->id, id);
+            strbuf_puts(&left, id);
+        } else if (!flags) {
             strbuf_printf(&left, t->is_signed ? "%" PRId64 : "%" PRIu64, v->value);
-        else if (v->width == 1)
-            strbuf_printf(&left, "%u", v->shift);
-        else
-            strbuf_printf(&left, "%u-%u", v->shift, v->shift + v->width - 1);
+        } else {
+            strbuf_printf(&left, v->width == 1 ? "%u" : "%u-%u", v->shift, v->shift + v->width - 1);
+        }
         row[0] = doc_take(d, &left);
-        strbuf_printf(&hex, "0x%0*" PRIx64, (int)(2 * t->size_bytes), v->value & base_mask);
-        row[1] = doc_take(d, &hex);
-        row[2] = code(d, v->name);
+        if (!ids) {
+            strbuf_printf(&hex, "0x%0*" PRIx64, (int)(2 * t->size_bytes), v->value & base_mask);
+            row[1] = doc_take(d, &hex);
+        }
+        row[name] = code(d, v->name);
         doc_sentence(&doc, v->doc);
-        row[3] = doc_take(d, &doc);
+        row[name + 1] = doc_take(d, &doc);
     }
     d->format->table(d, &table);
 }
@@ -409,6 +413,9 @@ static void write_type(struct doc *d, const struct type *t)
     if (t->kind == TYPE_STRUCT || t->kind == TYPE_UNION) {
         sentence(&text, t->size_bytes != 0 ? "Size: " : "Size varies: at least ");
         strbuf_printf(&text, "%" PRIu32 " bytes.", t->size_bytes != 0 ? t->size_bytes : t->min_bytes);
+    } else if (type_names_ids(t)) {
+        sentence(&text, t->base == REPR_GUID ? "Base: guid, first three groups little-endian."
+                                             : "Base: uuid, bytes as written.");
     } else {
         sentence(&text, "Base: ");
         strbuf_printf(&text, "%c%u, %s.", t->is_signed ? 's' : 'u', 8 * t->size_bytes,

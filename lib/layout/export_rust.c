@@ -196,17 +196,27 @@ static void emit_head(struct rust_gen *g)
         "}\n");
 }
 
+static void put_id(struct strbuf *out, const uint8_t *id)
+{
+    strbuf_puts(out, "[\n       ");
+    for (unsigned i = 0; i < LAYOUT_ID_BYTES; i++)
+        strbuf_printf(out, " 0x%02x,", id[i]);
+    strbuf_puts(out, "\n    ];\n");
+}
+
 static void emit_values(struct rust_gen *g, const struct type *t)
 {
     bool flags = t->kind == TYPE_FLAGS;
+    bool ids = type_names_ids(t);
     const char *module = rust_module_name(g, t->name);
-    const char *value = rust_int_type(8 * t->size_bytes, t->is_signed);
+    const char *value =
+        ids ? rust_text(g, "[u8; %d]", (int)LAYOUT_ID_BYTES) : rust_int_type(8 * t->size_bytes, t->is_signed);
     const char *origin = rust_text(g, "types.%s", t->name);
     const char *scope = rust_text(g, "mod %s", module);
     struct strbuf *out = &g->out;
     rust_claim(g, "", module, origin);
-    strbuf_printf(out, "\n/// `%s`: %s of %u bits. %s\npub mod %s {\n", origin, flags ? "flags" : "enum",
-                  8 * t->size_bytes, rust_comment(g, t->doc), module);
+    strbuf_printf(out, "\n/// `%s`: %s of %u bits%s. %s\npub mod %s {\n", origin, flags ? "flags" : "enum",
+                  8 * t->size_bytes, ids ? ", as on disk" : "", rust_comment(g, t->doc), module);
     for (size_t i = 0; i < t->n_values; i++) {
         const struct enum_value *v = &t->values[i];
         const char *name = rust_const_name(g, v->name);
@@ -214,7 +224,9 @@ static void emit_values(struct rust_gen *g, const struct type *t)
         rust_claim(g, scope, name, where);
         strbuf_printf(out, "    /// `%s`. %s\n", v->name, rust_comment(g, v->doc));
         strbuf_printf(out, "    pub const %s: %s = ", name, value);
-        if (t->is_signed)
+        if (ids)
+            put_id(out, v->id);
+        else if (t->is_signed)
             strbuf_printf(out, "%" PRId64 ";\n", (int64_t)v->value);
         else
             strbuf_printf(out, "0x%" PRIx64 ";\n", v->value);
@@ -228,8 +240,8 @@ static void emit_values(struct rust_gen *g, const struct type *t)
     if (!flags) {
         strbuf_printf(out,
                       "\n    /// The name of a value in the layout.\n"
-                      "    pub fn name(value: %s) -> Option<&'static str> {\n        match value {\n",
-                      value);
+                      "    pub fn name(value: %s%s) -> Option<&'static str> {\n        match %svalue {\n",
+                      ids ? "&" : "", value, ids ? "*" : "");
         for (size_t i = 0; i < t->n_values; i++)
             strbuf_printf(out, "            %s => Some(\"%s\"),\n", rust_const_name(g, t->values[i].name),
                           t->values[i].name);

@@ -84,7 +84,9 @@ enum {
     LAYOUT_MAX_PARAMS = 64,
     LAYOUT_MAX_NESTING = 16, /* struct within struct */
     LAYOUT_MAX_STRUCT_BYTES = 1 << 20,
-    LAYOUT_MAX_NAME_BYTES = 64
+    LAYOUT_MAX_NAME_BYTES = 64,
+    LAYOUT_ID_BYTES = 16,
+    LAYOUT_ID_TEXT_BYTES = 37 /* 36 characters and a NUL */
 };
 
 enum type_kind { TYPE_STRUCT, TYPE_UNION, TYPE_ENUM, TYPE_FLAGS, TYPE_BITS };
@@ -142,9 +144,10 @@ struct const_value {
 struct enum_value {
     const char *name;
     const char *doc;
-    uint64_t value; /* enum: the value; flags: the mask, not shifted down */
-    unsigned shift; /* flags: lowest bit */
-    unsigned width; /* flags: bits */
+    uint64_t value;    /* enum: the value; flags: the mask, not shifted down */
+    const uint8_t *id; /* enum of GUIDs: LAYOUT_ID_BYTES as on disk, and value is 0; others: NULL */
+    unsigned shift;    /* flags: lowest bit */
+    unsigned width;    /* flags: bits */
 };
 
 struct field {
@@ -189,6 +192,8 @@ struct type {
     uint32_t min_bytes;  /* fixed part of a dynamic struct */
     bool big_endian;
     bool is_signed; /* enum base */
+    enum field_repr
+        base; /* enum, flags, bits: REPR_UINT or REPR_SINT; enum of GUIDs: REPR_GUID or REPR_UUID */
     bool open;
     const struct field *fields; /* struct; bits (bit_shift/bit_width) */
     size_t n_fields;
@@ -263,6 +268,16 @@ const struct type *layout_type(const struct layout *layout, const char *name); /
 const struct map_entry *layout_map(const struct layout *layout, const char *name);
 const struct field *type_field(const struct type *type, const char *name);
 const struct enum_value *type_value(const struct type *type, uint64_t value);
+
+/* GUIDs and UUIDs. `bytes` are as on disk, LAYOUT_ID_BYTES of them; `repr` says in which of the two orders. */
+bool repr_is_id(enum field_repr repr);
+bool type_names_ids(const struct type *type); /* an enum of GUIDs; NULL is none */
+const struct enum_value *type_id(const struct type *type, const uint8_t *bytes); /* NULL: has no name */
+bool layout_parse_id(enum field_repr repr, const char *text, uint8_t ret[LAYOUT_ID_BYTES]);
+void layout_format_id(enum field_repr repr, const uint8_t *bytes, char ret[LAYOUT_ID_TEXT_BYTES]);
+/* The same from a name of the field's type, or from the text of a GUID; `n` characters. */
+bool field_parse_id(const struct field *field, const char *text, size_t n, uint8_t ret[LAYOUT_ID_BYTES]);
+
 const char *severity_name(enum severity severity);
 const char *extent_kind_name(enum extent_kind kind);
 

@@ -90,7 +90,7 @@ static int parse_type(struct loader *ld, const char *text, const struct type *ow
         ret->repr = REPR_TYPE;
         ret->width_bytes = ret->type->size_bytes;
     } else {
-        ret->repr = ret->type->is_signed ? REPR_SINT : REPR_UINT;
+        ret->repr = ret->type->base;
         ret->width_bytes = ret->type->size_bytes;
         ret->big_endian = ret->type->big_endian;
     }
@@ -136,20 +136,17 @@ int load_const(struct loader *ld, json_t *object, const char *key, const struct 
         break;
     case REPR_GUID:
     case REPR_UUID: {
-        uint8_t *guid = arena_alloc(&ld->layout->arena, 16);
+        uint8_t *guid = arena_alloc(&ld->layout->arena, LAYOUT_ID_BYTES);
         if (guid == NULL)
             return load_nomem(ld);
-        if (!json_is_string(value) || !parse_guid(json_string_value(value), guid))
-            return load_fail(ld, "expected a GUID as text");
-        if (field->repr == REPR_UUID) {
-            uint8_t disk[16];
-            memcpy(disk, guid, 16);
-            static const uint8_t order[8] = {3, 2, 1, 0, 5, 4, 7, 6};
-            for (unsigned i = 0; i < 8; i++)
-                guid[i] = disk[order[i]];
-        }
+        if (!json_is_string(value) ||
+            !field_parse_id(field, json_string_value(value), json_string_length(value), guid))
+            return load_fail(ld,
+                             type_names_ids(field->type) ? "expected a GUID as text, or a name of %s"
+                                                         : "expected a GUID as text",
+                             field->type_text);
         c.bytes = guid;
-        c.n = 16;
+        c.n = LAYOUT_ID_BYTES;
         break;
     }
     case REPR_CHARS:

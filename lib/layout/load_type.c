@@ -149,21 +149,24 @@ static int load_union(struct loader *ld, json_t *json, struct type *t)
     return 0;
 }
 
-/* "base": an integer type; gives the size and the byte order. */
+/* "base": an integer type, which gives the size and the byte order; for an enum also guid or uuid. */
 static int load_base(struct loader *ld, json_t *json, struct type *t)
 {
     const char *base = NULL;
     int rc = load_text(ld, json, "base", &base);
     if (rc != 0)
         return rc;
+    const char *wanted = t->kind == TYPE_ENUM ? "an integer type, guid or uuid" : "an integer type";
     if (base == NULL)
-        return load_fail(ld, "\"base\" (an integer type) is missing");
+        return load_fail(ld, "\"base\" (%s) is missing", wanted);
     json_t *probe = json_pack("{s:s, s:s}", "name", "base", "type", base);
     struct field f;
+    bool is_id = strcmp(base, "guid") == 0 || strcmp(base, "uuid") == 0;
     bool known = (base[0] == 'u' || base[0] == 's') && base[1] >= '0' && base[1] <= '9';
     rc = probe == NULL ? load_nomem(ld)
-         : known       ? load_field(ld, probe, t, &f)
-                       : load_fail(ld, "\"base\" '%.60s' is not an integer type", base);
+         : known || (is_id && t->kind == TYPE_ENUM)
+             ? load_field(ld, probe, t, &f)
+             : load_fail(ld, "\"base\" '%.60s' is not %s", base, wanted);
     json_decref(probe);
     if (rc != 0)
         return rc;
@@ -172,7 +175,43 @@ static int load_base(struct loader *ld, json_t *json, struct type *t)
     t->size_bytes = t->min_bytes = f.width_bytes;
     t->big_endian = f.big_endian;
     t->is_signed = f.repr == REPR_SINT;
+    t->base = f.repr;
     return 0;
+}
+
+/* "value" of an enum of GUIDs: text. */
+static int load_id_value(struct loader *ld, json_t *value, const struct type *t, struct enum_value *ret)
+{
+    uint8_t *id = arena_alloc(&ld->layout->arena, LAYOUT_ID_BYTES);
+    if (id == NULL)
+        return load_nomem(ld);
+    if (!json_is_string(value))
+        return load_fail(ld, "\"value\" must be the text of a GUID, as the base is %s",
+                         t->base == REPR_GUID ? "guid" : "uuid");
+    if (!layout_parse_id(t->base, json_string_value(value), id))
+        return load_fail(ld, "'%.80s' is not a GUID such as c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
+                         json_string_value(value));
+    ret->id = id;
+    return 0;
+}
+
+static int load_int_value(struct loader *ld, json_t *value, const struct type *t, struct enum_value *ret)
+{
+    unsigned bits = 8 * t->size_bytes;
+    bool negative = false;
+    int rc = load_number_value(ld, value, &ret->value, &negative);
+    if (rc != 0)
+        return rc;
+    bool fits = negative ? t->is_signed && (bits == 64 || (int64_t)ret->value >= -((int64_t)1 << (bits - 1)))
+                         : bits == 64 || ret->value >> (t->is_signed ? bits - 1 : bits) == 0;
+    return fits ? 0 : load_fail(ld, "value does not fit the base");
+}
+
+static bool same_value(const struct type *t, const struct enum_value *a, const struct enum_value *b)
+{
+    if (t->kind == TYPE_FLAGS)
+        return (a->value & b->value) != 0;
+    return type_names_ids(t) ? memcmp(a->id, b->id, LAYOUT_ID_BYTES) == 0 : a->value == b->value;
 }
 
 static int load_value(struct loader *ld, json_t *item, const struct type *t, size_t n_before,
@@ -208,22 +247,17 @@ static int load_value(struct loader *ld, json_t *item, const struct type *t, siz
         ret->width = (unsigned)width;
         ret->value = (width >= 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1) << bit;
     } else {
-        bool negative = false;
         json_t *value = json_object_get(item, "value");
         if (value == NULL)
             return load_fail(ld, "\"value\" is missing");
-        if ((rc = load_number_value(ld, value, &ret->value, &negative)) != 0)
+        rc = type_names_ids(t) ? load_id_value(ld, value, t, ret) : load_int_value(ld, value, t, ret);
+        if (rc != 0)
             return rc;
-        bool fits = negative
-                        ? t->is_signed && (bits == 64 || (int64_t)ret->value >= -((int64_t)1 << (bits - 1)))
-                        : bits == 64 || ret->value >> (t->is_signed ? bits - 1 : bits) == 0;
-        if (!fits)
-            return load_fail(ld, "value does not fit the base");
     }
     for (size_t k = 0; k < n_before; k++) {
         if (strcmp(t->values[k].name, name) == 0)
             return load_fail(ld, "'%s' is named twice", name);
-        if (flags ? (t->values[k].value & ret->value) != 0 : t->values[k].value == ret->value)
+        if (same_value(t, &t->values[k], ret))
             return load_fail(ld, "'%s' has the %s of '%s'", name, flags ? "bits" : "value",
                              t->values[k].name);
     }
@@ -287,6 +321,8 @@ static int load_bit_field(struct loader *ld, json_t *item, struct type *t, unsig
         rc = load_type_named(ld, values, &f.type);
     if (rc == 0 && values != NULL && f.type->kind != TYPE_ENUM)
         rc = load_fail(ld, "'%s' is not an enum", values);
+    if (rc == 0 && type_names_ids(f.type))
+        rc = load_fail(ld, "'%s' names GUIDs, which a bit field cannot hold", values);
     f.bit_shift = *shift;
     f.bit_width = (unsigned)width;
     f.width_bytes = t->size_bytes;

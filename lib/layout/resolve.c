@@ -32,7 +32,7 @@ static struct shape field_shape(const struct field *field)
         return (struct shape){SHAPE_STRUCT, field->type};
     if (field->type != NULL && (field->type->kind == TYPE_BITS || field->type->kind == TYPE_FLAGS))
         return (struct shape){SHAPE_BITS, field->type};
-    return (struct shape){SHAPE_VALUE, NULL};
+    return (struct shape){SHAPE_VALUE, type_names_ids(field->type) ? field->type : NULL};
 }
 
 /* `self` in the rules of an array field is the element at hand. */
@@ -214,6 +214,23 @@ static int resolve_call(struct loader *ld, const struct scope *scope, const stru
     return 0;
 }
 
+/* A GUID of an enum is compared with a GUID, or with a name that there is. */
+static int resolve_id_name(struct loader *ld, const struct expr *e, const struct shape *shapes)
+{
+    uint8_t id[LAYOUT_ID_BYTES];
+    for (unsigned i = 0; i < 2; i++) {
+        const struct expr *text = e->arg[1 - i];
+        const struct type *type = shapes[i].type;
+        if (shapes[i].kind != SHAPE_VALUE || !type_names_ids(type) || text->op != EXPR_TEXT)
+            continue;
+        const struct field field = {.repr = type->base, .type = type};
+        if (!field_parse_id(&field, text->text, text->text_bytes, id))
+            return load_fail(ld, "column %u: '%.80s' is neither a GUID nor a name of %s", text->column,
+                             text->text, type->name);
+    }
+    return 0;
+}
+
 static int resolve(struct loader *ld, const struct scope *scope, const struct expr *e, struct shape *ret)
 {
     *ret = (struct shape){SHAPE_VALUE, NULL};
@@ -236,6 +253,8 @@ static int resolve(struct loader *ld, const struct scope *scope, const struct ex
         if (!base && !value)
             return load_fail(ld, "column %u: a structure or an array is used as a value", e->arg[i]->column);
     }
+    if (e->op == EXPR_EQ || e->op == EXPR_NE)
+        return resolve_id_name(ld, e, shapes);
     if (e->op == EXPR_INDEX) {
         if (shapes[0].kind == SHAPE_UNKNOWN)
             ret->kind = SHAPE_UNKNOWN;
@@ -244,6 +263,8 @@ static int resolve(struct loader *ld, const struct scope *scope, const struct ex
         else if (shapes[0].type != NULL &&
                  (shapes[0].type->kind == TYPE_STRUCT || shapes[0].type->kind == TYPE_UNION))
             *ret = (struct shape){SHAPE_STRUCT, shapes[0].type};
+        else if (type_names_ids(shapes[0].type))
+            *ret = (struct shape){SHAPE_VALUE, shapes[0].type};
         else if (shapes[0].type != NULL && shapes[0].type->kind != TYPE_ENUM)
             *ret = (struct shape){SHAPE_BITS, shapes[0].type};
     }

@@ -54,15 +54,6 @@ void utf16_to_text(const uint8_t *bytes, uint64_t units, bool big_endian, bool s
     }
 }
 
-static void uuid_text(const struct value *v, char ret[37])
-{
-    uint8_t disk[16];
-    static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-    for (unsigned i = 0; i < 16; i++)
-        disk[i] = v->field->repr == REPR_UUID ? v->bytes[order[i]] : v->bytes[i];
-    format_guid(disk, ret);
-}
-
 static void fat_text(const struct value *v, struct strbuf *ret)
 {
     unsigned n = (unsigned)v->number;
@@ -171,9 +162,18 @@ static void bytes_text(const struct value *v, struct strbuf *ret)
         strbuf_printf(ret, " ... (%zu bytes)", v->n);
 }
 
+static void id_text(const struct value *v, struct strbuf *ret)
+{
+    char id[LAYOUT_ID_TEXT_BYTES];
+    const struct enum_value *name = type_id(v->field->type, v->bytes);
+    layout_format_id(v->field->repr, v->bytes, id);
+    strbuf_puts(ret, id);
+    if (name != NULL)
+        strbuf_printf(ret, " (%s)", name->name);
+}
+
 void value_text(const struct value *v, struct strbuf *ret)
 {
-    char guid[37];
     switch (v->field->repr) {
     case REPR_CHARS:
         strbuf_putc(ret, '\'');
@@ -191,8 +191,7 @@ void value_text(const struct value *v, struct strbuf *ret)
     }
     case REPR_GUID:
     case REPR_UUID:
-        uuid_text(v, guid);
-        strbuf_puts(ret, guid);
+        id_text(v, ret);
         return;
     case REPR_BYTES:
         bytes_text(v, ret);
@@ -244,6 +243,19 @@ static void json_members(const struct value *v, struct strbuf *ret)
     strbuf_puts(ret, "}}");
 }
 
+/* Where GUIDs may have names: always an object, so that readers meet one shape. */
+static void id_json(const struct value *v, struct strbuf *ret)
+{
+    char id[LAYOUT_ID_TEXT_BYTES];
+    const struct enum_value *name = type_id(v->field->type, v->bytes);
+    bool named = type_names_ids(v->field->type);
+    layout_format_id(v->field->repr, v->bytes, id);
+    strbuf_printf(ret, named ? "{\"value\":\"%s\"" : "\"%s\"", id);
+    if (name != NULL)
+        strbuf_printf(ret, ",\"name\":\"%s\"", name->name);
+    strbuf_puts(ret, named ? "}" : "");
+}
+
 void value_json(const struct value *v, struct strbuf *ret)
 {
     struct strbuf text = {0};
@@ -257,12 +269,9 @@ void value_json(const struct value *v, struct strbuf *ret)
         strbuf_free_into(&text, ret);
         return;
     case REPR_GUID:
-    case REPR_UUID: {
-        char guid[37];
-        uuid_text(v, guid);
-        strbuf_printf(ret, "\"%s\"", guid);
+    case REPR_UUID:
+        id_json(v, ret);
         return;
-    }
     case REPR_BYTES:
         strbuf_putc(ret, '"');
         for (size_t i = 0; i < v->n; i++)

@@ -153,7 +153,6 @@ int inst_set(const struct inst *inst, const struct field *field, uint64_t index,
     if (rc != 0)
         return rc;
     uint8_t *p = bytes + (v.bytes - inst->bytes);
-    uint8_t guid[16];
     uint64_t number = 0;
     switch (field->repr) {
     case REPR_CHARS:
@@ -162,16 +161,10 @@ int inst_set(const struct inst *inst, const struct field *field, uint64_t index,
         return set_text(field, text, p, v.n, err);
     case REPR_GUID:
     case REPR_UUID:
-        if (!parse_guid(text, guid))
+        /* Up to the first space: behind it stands a name, as value_text prints it. */
+        if (!field_parse_id(field, text, strcspn(text, " "), p))
             return err_set(err, PLAT_EINVALID,
                            "'%.80s' is not a GUID such as c12a7328-f81f-11d2-ba4b-00a0c93ec93b", text);
-        if (field->repr == REPR_UUID) {
-            static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-            for (unsigned i = 0; i < 16; i++)
-                p[i] = guid[order[i]];
-        } else {
-            memcpy(p, guid, 16);
-        }
         return 0;
     default:
         rc = parse_number(field, text, &number, err);

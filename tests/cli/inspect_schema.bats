@@ -93,3 +93,18 @@ assert "gpt" in d["layouts"]'
     run plat schema export gpt --to c -o no/such/dir/x.h
     [ "$status" -eq 2 ]
 }
+
+@test "partition types have names beside their GUIDs in dump, get, hex and JSON" {
+    cat >"$BATS_TEST_TMPDIR/recipe.json" <<'R'
+{"table": "gpt", "partitions": [{"name": "a", "type": "esp", "size": "1MiB"}, {"name": "b", "type": "12345678-1234-1234-1234-123456789abc", "size": "1MiB"}]}
+R
+    disk=$BATS_TEST_TMPDIR/named.img
+    "$PLAT" build "$BATS_TEST_TMPDIR/recipe.json" -o "$disk"
+    esp=c12a7328-f81f-11d2-ba4b-00a0c93ec93b
+    [ "$("$PLAT" get "$disk" 'gpt.entries[0].type_guid')" = "$esp (esp)" ]
+    [ "$("$PLAT" get "$disk" 'gpt.entries[1].type_guid')" = 12345678-1234-1234-1234-123456789abc ]
+    [ "$("$PLAT" get --json "$disk" 'gpt.entries[0].type_guid')" = "{\"value\":\"$esp\",\"name\":\"esp\"}" ]
+    [ "$("$PLAT" get --json "$disk" 'gpt.entries[1].type_guid')" = '{"value":"12345678-1234-1234-1234-123456789abc"}' ]
+    "$PLAT" dump "$disk" | grep -q "type_guid .*$esp (esp)"
+    "$PLAT" hex "$disk" 'gpt.entries[0]' | grep -q "$esp (esp)"
+}

@@ -62,6 +62,7 @@ EOF
         printf '#![no_std]\npub mod %s;\n' $name >lib_$name.rs
         rustc --crate-type lib --edition 2021 -D warnings --emit=metadata -o $name.rmeta lib_$name.rs
         rustc --crate-type lib --edition 2021 -D warnings --emit=metadata -o $name.rmeta $name.rs
+        rustc --crate-type lib --edition 2018 -D warnings --emit=metadata -o $name.rmeta $name.rs
         [ "$(grep -c 'unsafe\|std::' $name.rs)" -eq 0 ]
     done
 }
@@ -93,7 +94,7 @@ EOF
     [ "$(wc -l <values)" -ge 80 ]
     while read -r path value; do
         case $path in
-        *.magic | *.raw | *.label | *.title | *.blob | *.gap | *.id | *.key | *.keys*)
+        *.magic | *.raw | *.label | *.title | *.blob | *.gap | *.id | *.key | *.keys* | *.purpose* | *.origin)
             want=$("$PLAT" get --schema "$every" --raw every.img "$path" | od -An -v -tx1 | tr -d ' \n')
             ;;
         *) want=$("$PLAT" get --schema "$every" --json every.img "$path" | tr -d '"\n') ;;

@@ -40,6 +40,7 @@ struct agree_type {
 struct agree_name {
     const char *type;
     const char *(*name)(uint64_t value);
+    const char *(*id_name)(const uint8_t *bytes); /* of GUIDs; instead of name */
 };
 
 /* The comparison at hand. Global because the generated functions are called back without it. */
@@ -520,6 +521,20 @@ static void agree_one_init(const struct agree_type *t, uint8_t *mine, uint8_t *t
     agree_claim(rc == 0 && memcmp(mine, theirs, n) == 0, "(all)", "fresh bytes", 0, 0);
 }
 
+static void agree_id_names(const struct agree_name *n)
+{
+    const struct type *type = layout_type(agree.layout, n->type);
+    for (unsigned i = 0; i < AGREE_BUFFERS; i++) {
+        uint8_t id[LAYOUT_ID_BYTES];
+        agree_some_id(type, i % 2 == 1, id);
+        const struct enum_value *want = type_id(type, id);
+        const char *got = n->id_name(id);
+        bool same = want == NULL ? got == NULL : got != NULL && strcmp(got, want->name) == 0;
+        agree_claim(same, got != NULL ? got : "(none)", "name of a GUID", id[0], 0);
+    }
+    agree_report(n->type, "names of GUIDs", true);
+}
+
 static void agree_names(const struct agree_name *n)
 {
     const struct type *type = layout_type(agree.layout, n->type);
@@ -576,7 +591,7 @@ static inline int agree_main(const char *schema, const struct agree_type *types,
     for (size_t i = 0; i < n_types; i++)
         agree_run_type(&types[i]);
     for (size_t i = 0; i < n_names; i++)
-        agree_names(&names[i]);
+        (names[i].id_name != NULL ? agree_id_names : agree_names)(&names[i]);
     layout_free(layout);
     return tap_done();
 }

@@ -43,6 +43,14 @@ static inline uint64_t agree_plausible(const struct field *f)
     }
 }
 
+/* A GUID that has a name, or one bit beside it. */
+static inline void agree_some_id(const struct type *type, bool beside, uint8_t ret[LAYOUT_ID_BYTES])
+{
+    memcpy(ret, type->values[agree_random() % type->n_values].id, LAYOUT_ID_BYTES);
+    if (beside)
+        ret[agree_random() % LAYOUT_ID_BYTES] ^= (uint8_t)(1u << agree_random() % 8);
+}
+
 /* Gives about `density` of 8 fields a value of its own; the others keep the fresh one. */
 static inline void agree_fill(const struct type *type, uint8_t *p, unsigned density)
 {
@@ -58,6 +66,8 @@ static inline void agree_fill(const struct type *type, uint8_t *p, unsigned dens
                 agree_fill(f->type, at, density);
             else if (f->repr == REPR_UINT || f->repr == REPR_SINT)
                 store_uint(at, w, f->big_endian, agree_plausible(f));
+            else if (type_names_ids(f->type) && pick < 6)
+                agree_some_id(f->type, pick == 5, at);
             else if (f->repr == REPR_CHARS && pick < 4)
                 *at = (uint8_t)('A' + agree_random() % 4);
             else if (f->repr == REPR_BOTH) {

@@ -91,6 +91,10 @@ fn header(bytes: &[u8]) {
     raw!(gap, set_gap);
     raw!(id, set_id);
     raw!(key, set_key);
+    raw!(purpose, set_purpose);
+    raw!(origin, set_origin);
+    assert_eq!(every::purpose::name(&every::purpose::BOOT), Some("boot"));
+    assert_eq!(every::purpose::name(&every::origin::HOME), None);
     number!("color", color, set_color);
     number!("level", level, set_level);
     number!("deep", deep, set_deep);
@@ -123,6 +127,10 @@ fn header(bytes: &[u8]) {
     for i in 0..Header::KEYS_COUNT {
         println!("head.keys[{i}] {}", hex(v.keys(i).unwrap()));
         m.set_keys(i, v.keys(i).unwrap()).unwrap();
+    }
+    for i in 0..Header::PURPOSES_COUNT {
+        println!("head.purposes[{i}] {}", hex(v.purposes(i).unwrap()));
+        m.set_purposes(i, v.purposes(i).unwrap()).unwrap();
     }
     for i in 0..Header::PALETTE_COUNT {
         let packed = bits(&format!("head.palette[{i}]"), v.palette(i).unwrap());
