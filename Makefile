@@ -104,9 +104,9 @@ help:
 	'make check       install what is missing, build, run every test' \
 	'make install     DESTDIR= PREFIX=/usr/local' \
 	'make lint        include arrows, headers alone, formatting, clang-tidy, cppcheck' \
-	'make asan        the tests under ASan and UBSan' \
+	'make asan        the tests under ASan and UBSan; SHARE=1 tries every flipped byte, too' \
 	'make fuzz        each fuzz target for FUZZ_SECONDS (60)' \
-	'make coverage    line coverage of lib/ and formats/' \
+	'make coverage    line coverage of lib/ and formats/; fails below 85%' \
 	'make bench       side by side with genimage and mkfs.fat + mcopy; writes BENCHMARKS.md' \
 	'make golden-update   accept changed generated code' \
 	'make clean'

@@ -117,7 +117,7 @@ static inline void cluster_set_remove(struct cluster_set *set, uint32_t cluster)
 }
 static inline void cluster_set_add(struct cluster_set *set, uint32_t cluster)
 {
-    if (cluster < set->n)
+    if (cluster < set->n && set->bits != NULL)
         set->bits[cluster / 8] = (uint8_t)(set->bits[cluster / 8] | 1u << cluster % 8);
 }
 

@@ -111,6 +111,9 @@ static const struct row rows[] = {
     {"x bad y\n", {"good"}, {"bad.*y", "b"}, REJECTED, REJECTED, 0},
     {"bad one\ngood\n", {"good"}, {"bad(?! one)"}, PASS, PASS, 1},
     {"b[    1.000000] k\r\nad\n", {"good"}, {"^bad$"}, REJECTED, REJECTED, 0},
+    /* what may be empty stands where its search does, also when more text could make it longer */
+    {"ba\n", {"a*"}, {"(bad)*"}, REJECTED, REJECTED, 0},
+    {"bERx", {"a*"}, {"K.*?a", "(bad)*"}, REJECTED, REJECTED, 0},
     {"bad\n", {0}, {"bad"}, REJECTED, REJECTED, 0},
     {"fine\n", {0}, {"bad"}, OPEN, OPEN, 0},
     {"wrong", {0}, {"wrong$"}, OPEN, REJECTED, 0},
@@ -220,9 +223,10 @@ static void test_random(void)
                                          " ",    "[   12.3456", "78] ",
                                          "a",    "b",           "\033]0;",
                                          "\a"};
-    static const char *const patterns[] = {
-        "MARKER", "MARK(?!ER)", "ER$", "^MARK", "OK\\b",  "b?ad", "(?<=K)E",       "a.*b",
-        "a*",     "$",          "\\[", "K.*?a", "[abc]+", "\\s",  "(MARKER|MARK)", "OK \\["};
+    static const char *const patterns[] = {"MARKER",        "MARK(?!ER)", "ER$", "^MARK", "OK\\b",  "b?ad",
+                                           "(?<=K)E",       "a.*b",       "a*",  "$",     "(ab)?",  "(bad)*",
+                                           "(OK\\[)?",      "(ERa)?",     "\\[", "K.*?a", "[abc]+", "\\s",
+                                           "(MARKER|MARK)", "OK \\["};
     enum { N_PIECES = sizeof pieces / sizeof *pieces, N_PATTERNS = sizeof patterns / sizeof *patterns };
     uint64_t seed = 7;
     size_t wrong = 0, passed = 0, rejected = 0;
