@@ -257,7 +257,7 @@ static int run_boot(struct cli *cli)
     if (r == 0)
         r = add_disks(cli, &machine, &err);
     if (r != 0)
-        return cli_fail(cli, &err);
+        return boot_report_error(&report, &err);
     if (find_programs(cli, &arena, &machine, &result, &err) != 0) {
         code = boot_report_end(&report, &plan, &result);
         goto out;
@@ -276,7 +276,7 @@ static int run_boot(struct cli *cli)
         if (close(fd) != 0)
             r = err_sys(&err, errno, "--log %s", log);
     }
-    code = r == 0 ? boot_report_end(&report, &plan, &result) : cli_fail(cli, &err);
+    code = r == 0 ? boot_report_end(&report, &plan, &result) : boot_report_error(&report, &err);
 out:
     if (plan.log_fd >= 0)
         (void)close(plan.log_fd);

@@ -219,3 +219,17 @@ int boot_report_end(struct boot_report *report, const struct boot_plan *plan,
     strbuf_free(&line);
     return cli_finish(report->cli, code);
 }
+
+int boot_report_error(struct boot_report *report, const struct plat_err *err)
+{
+    end_line(report);
+    if (report->json) {
+        struct strbuf text = {0};
+        strbuf_json(&text, err->text, strlen(err->text));
+        (void)printf("{\"outcome\": \"error\", \"exit\": %d, \"detail\": %s}\n", EXIT_CANNOT,
+                     text.failed ? "\"\"" : strbuf_str(&text));
+        strbuf_free(&text);
+        (void)fflush(stdout);
+    }
+    return cli_fail(report->cli, err);
+}

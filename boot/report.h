@@ -17,5 +17,8 @@ void boot_report_remark(void *ctx, const char *line);
 /* Prints the last lines of the console unless all went well, then the outcome. Returns the exit code. */
 int boot_report_end(struct boot_report *report, const struct boot_plan *plan,
                     const struct boot_result *result);
+/* What kept the run from its end: on stderr, and as {"outcome": "error", "exit": 2, "detail": ...} with --json. Returns
+ * the exit code. */
+int boot_report_error(struct boot_report *report, const struct plat_err *err);
 
 #endif

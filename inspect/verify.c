@@ -8,6 +8,8 @@
 #include "inspect/render.h"
 #include "lib/fs/verify.h"
 
+enum { FINDINGS_SHOWN = 1000 }; /* more text than that nobody reads; programs get all of them */
+
 struct report {
     const struct cli *cli;
     const char *image;
@@ -116,7 +118,7 @@ static void closing_line(struct report *report, const struct verify_totals *tota
     if (report->left_off > 0) {
         strbuf_puts(out, " (");
         render_plural(out, report->left_off, "finding");
-        strbuf_puts(out, " not shown: --max)");
+        strbuf_puts(out, " not shown; --max N shows more)");
     }
     strbuf_putc(out, '\n');
 }
@@ -176,11 +178,11 @@ static int verify_one(struct report *report, const struct inspect_options *optio
 
 static int run(struct cli *cli)
 {
-    struct report report = {
-        .cli = cli, .json = cli_flag(cli, "json"), .quiet = cli_flag(cli, "quiet"), .max = UINT64_MAX};
+    struct report report = {.cli = cli, .json = cli_flag(cli, "json"), .quiet = cli_flag(cli, "quiet")};
     struct inspect_options options;
     struct plat_err err = {0};
     int code = EXIT_YES;
+    report.max = report.json ? UINT64_MAX : FINDINGS_SHOWN;
     (void)cli_number(cli, "max", &report.max);
     if (inspect_options_read(cli, true, &options, &err) != 0) {
         inspect_options_free(&options);
@@ -210,7 +212,7 @@ static const struct option_desc options_table[] = {
     {.name = "max",
      .kind = OPTION_NUMBER,
      .argument = "N",
-     .doc = "show N findings at most; all are counted"},
+     .doc = "show N findings at most: 1000 unless told, with --json all; all are counted"},
 };
 
 const struct command command_verify = {

@@ -111,7 +111,7 @@ static int copy_ahead(struct fat32_out *out, uint64_t offset, const struct tree_
     int r = out->ahead != NULL ? tree_ahead_take(out->ahead, node, &content, err) : 0;
     if (r == 0 && content != NULL)
         r = fat32_out_take(out, offset, (size_t)node->size_bytes, &bytes, err);
-    if (r < 0)
+    if (r != 0)
         return fat32_plan_err(err, node);
     if (content != NULL) {
         memcpy(bytes, content, (size_t)node->size_bytes);

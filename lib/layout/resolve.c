@@ -221,7 +221,7 @@ static int resolve_id_name(struct loader *ld, const struct expr *e, const struct
     for (unsigned i = 0; i < 2; i++) {
         const struct expr *text = e->arg[1 - i];
         const struct type *type = shapes[i].type;
-        if (shapes[i].kind != SHAPE_VALUE || !type_names_ids(type) || text->op != EXPR_TEXT)
+        if (shapes[i].kind != SHAPE_VALUE || type == NULL || !type_names_ids(type) || text->op != EXPR_TEXT)
             continue;
         const struct field field = {.repr = type->base, .type = type};
         if (!field_parse_id(&field, text->text, text->text_bytes, id))

@@ -337,6 +337,18 @@ assert got["console_tail"] == ["one", "two"], got
 PY
 }
 
+@test "--json: what cannot be run is an object, too" {
+    for args in "missing.img" "disk.img -e (" "disk.img --log /nonexistent/x"; do
+        # shellcheck disable=SC2086
+        status=0
+        output=$("$PLAT" boot $args --json --qemu "$BATS_TEST_DIRNAME/fake-qemu.sh" --firmware firmware.fd 2>errors) ||
+            status=$?
+        [ "$status" -eq 2 ]
+        [ -s errors ]
+        python3 -c 'import json, sys; got = json.loads(sys.argv[1]); assert got["outcome"] == "error" and got["exit"] == 2 and got["detail"], got' "$output"
+    done
+}
+
 @test "the command line: buses, disks, snapshot, memory" {
     cp disk.img 'more, of it.img'
     "$PLAT" boot disk.img --print-command --accel tcg --qemu "$BATS_TEST_DIRNAME/fake-qemu.sh" --firmware firmware.fd \

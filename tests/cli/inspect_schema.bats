@@ -108,3 +108,20 @@ R
     "$PLAT" dump "$disk" | grep -q "type_guid .*$esp (esp)"
     "$PLAT" hex "$disk" 'gpt.entries[0]' | grep -q "$esp (esp)"
 }
+
+@test "verify: a thousand findings are shown, all are counted, and --json has all of them" {
+    cat >"many.json" <<'J'
+{ "layout": "many", "endian": "little", "doc": "one number, many times", "types": {
+    "one": { "kind": "struct", "doc": "a number", "size": 1, "fields": [ { "name": "n", "type": "u8", "const": 7, "doc": "seven" } ] } },
+  "map": [ { "name": "ones", "type": "one", "at": "0", "count": "1500", "doc": "all of it" } ] }
+J
+    head -c 1500 /dev/zero >"many.bin"
+    run plat verify --schema "many.json" "many.bin"
+    echo "$output" | tail -3
+    [ "$status" -eq 1 ]
+    [[ "${lines[-1]}" == *"1,500 errors"*"(500 findings not shown; --max N shows more)"* ||
+       "${lines[-1]}" == *"1500 errors"*"(500 findings not shown; --max N shows more)"* ]]
+    [ "$(grep -c 'error:' <<<"$output")" -eq 1000 ]
+    plat verify --schema "many.json" --json "many.bin" >"many.out" || [ $? -eq 1 ]
+    python3 -c 'import json, sys; got = json.load(open(sys.argv[1])); assert len(got["findings"]) == 1500, len(got["findings"])' "many.out"
+}
