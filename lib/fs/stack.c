@@ -160,9 +160,10 @@ bool stack_window(const struct stack *stack, const struct table_partition *parti
     uint64_t size = stack->dev->size_bytes;
     if (!mul_u64(partition->first_sector, stack->sector_bytes, &window.start) || window.start >= size)
         return false;
-    bool whole =
-        mul_u64(partition->sectors, stack->sector_bytes, &window.bytes) && range_within(window, size);
-    if (!whole)
+    uint64_t padded;
+    bool there = mul_u64(partition->sectors, stack->sector_bytes, &window.bytes);
+    bool whole = there && align_up_u64(size, stack->sector_bytes, &padded) && range_within(window, padded);
+    if (!there || !range_within(window, size))
         window.bytes = size - window.start;
     if (window.bytes == 0)
         return false;

@@ -15,7 +15,8 @@ enum {
 const char *stack_path(struct strbuf *buf, const char *prefix, const char *path);
 
 /* A partition's place on the device, clamped to it. False: it begins beyond the end or overflows. *ret_whole says
- * whether all of it is there. */
+ * whether all of its sectors are there; the image may end in the middle of the last one, as images do whose maker
+ * stops behind the last byte of content. */
 bool stack_window(const struct stack *stack, const struct table_partition *partition, struct range *ret,
                   bool *ret_whole);
 

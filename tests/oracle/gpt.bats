@@ -109,6 +109,98 @@ R
     done
 }
 
+# Catches: findings on the disks that genimage is used for: a boot or ESP filesystem and a raw or ext4 partition behind it,
+# aligned or not, filled up or not, with room or without.
+@test "disks by genimage with FAT32 and ext4 verify with exit 0, and extract gives the files back" {
+    command -v genimage || skip "genimage is not installed"
+    mkdir -p root/boot in
+    head -c 3000000 /dev/urandom >root/boot/kernel
+    head -c 1000100 /dev/urandom >in/odd
+    head -c 777 /dev/urandom >in/loader
+    cp root/boot/kernel in/
+    cat >g.cfg <<'R'
+image fat { vfat { label = "BOOT" extraargs = "-F 32" files = { "kernel", "odd" } } size = 40M }
+image ext { ext4 { use-mke2fs = true } size = 12M }
+image mbr.img { hdimage { }
+    partition esp { image = "fat" partition-type = 0xC bootable = true }
+    partition root { image = "ext" partition-type = 0x83 } }
+image mbr-aligned.img { hdimage { align = 1M }
+    partition esp { image = "fat" partition-type = 0xEF }
+    partition root { image = "ext" partition-type = 0x83 } }
+image mbr-fat-last.img { hdimage { align = 1M }
+    partition root { image = "ext" partition-type = 0x83 }
+    partition esp { image = "fat" partition-type = 0xC } }
+image mbr-room.img { hdimage { fill = true }
+    partition esp { image = "fat" partition-type = 0xC }
+    partition root { image = "odd" partition-type = 0xDA size = 8M } }
+image mbr-rest.img { hdimage { fill = true }
+    partition esp { image = "fat" partition-type = 0xC }
+    partition root { image = "ext" partition-type = 0x83 autoresize = true } size = 90M }
+image mbr-odd.img { hdimage { }
+    partition esp { image = "fat" partition-type = 0xC }
+    partition raw { image = "odd" partition-type = 0xDA } }
+image mbr-five.img { hdimage { align = 1M }
+    partition esp { image = "fat" partition-type = 0xC }
+    partition b { image = "ext" partition-type = 0x83 }
+    partition c { image = "ext" partition-type = 0x83 }
+    partition d { image = "ext" partition-type = 0x83 }
+    partition e { image = "ext" partition-type = 0x83 } }
+image gpt.img { hdimage { partition-table-type = "gpt" }
+    partition esp { image = "fat" partition-type-uuid = "U" }
+    partition raw { image = "odd" partition-type-uuid = "L" } }
+image gpt-aligned.img { hdimage { partition-table-type = "gpt" align = 1M }
+    partition esp { image = "fat" partition-type-uuid = "U" }
+    partition root { image = "ext" partition-type-uuid = "L" } }
+image gpt-rest.img { hdimage { partition-table-type = "gpt" align = 1M }
+    partition esp { image = "fat" partition-type-uuid = "U" }
+    partition root { image = "ext" partition-type-uuid = "L" autoresize = true } size = 90M }
+image gpt-loader.img { hdimage { partition-table-type = "gpt" align = 1M gpt-location = 64K }
+    partition loader { in-partition-table = false offset = 128K image = "loader" }
+    partition esp { image = "fat" partition-type-uuid = "U" }
+    partition root { image = "ext" partition-type-uuid = "L" } }
+image hybrid.img { hdimage { partition-table-type = "hybrid" align = 1M }
+    partition esp { image = "fat" partition-type = 0xC partition-type-uuid = "U" }
+    partition root { image = "ext" partition-type-uuid = "L" } }
+R
+    genimage --loglevel 1 --rootpath root --inputpath in --outputpath out --tmppath tmp --config g.cfg
+    for disk in out/*.img; do
+        run "$PLAT" verify "$disk"
+        echo "$output"
+        [ "$status" -eq 0 ]
+        esp=1
+        [ "$disk" != out/mbr-fat-last.img ] || esp=2
+        rm -rf files
+        "$PLAT" extract -p $esp "$disk" -C files
+        cmp files/kernel in/kernel
+        cmp files/odd in/odd
+        [ "$(ls files | wc -l)" -eq 2 ]
+    done
+    # The file ends within the last sector of the last partition: worth a warning.
+    run "$PLAT" verify --strict out/mbr-odd.img
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"into the last sector of the partition"* ]]
+}
+
+# Catches: a table that firmware does not believe, taken for good because genimage made it and sfdisk sees no error.
+@test "genimage without fill: a partition that the image does not fill is an error, and lengthening the image mends it" {
+    command -v genimage || skip "genimage is not installed"
+    mkdir root in
+    head -c 1000100 /dev/urandom >in/odd
+    cat >g.cfg <<'R'
+image disk.img { hdimage { align = 1M } partition raw { image = "odd" partition-type = 0xDA size = 8M } }
+R
+    genimage --loglevel 1 --rootpath root --inputpath in --outputpath out --tmppath tmp --config g.cfg
+    run sfdisk --verify out/disk.img
+    echo "$output"
+    [[ "$status" -eq 0 && "$output" == *"No errors detected"*"greater than the maximum"* ]]
+    run "$PLAT" verify out/disk.img
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"lengthened to 9437184 bytes"*"refused by ovmf"* ]]
+    truncate -s 9437184 out/disk.img
+    clean out/disk.img
+}
+
 # Catches: a fault that plat misses, or a refusal that plat ascribes to a tool that accepts the image.
 @test "each bent table is an error, and whoever is said to refuse it does" {
     mkdir images
@@ -127,6 +219,34 @@ R
     echo "$output"
     [ "$status" -eq 1 ]
     [[ "$output" == *"refused by linux"* && "$output" == *"refused by ovmf"* ]]
+}
+
+# Catches: a claim about OVMF that OVMF does not keep, either way.
+@test "OVMF boots the ESP of an MBR disk exactly where plat does not say that OVMF refuses the table" {
+    efi=/usr/lib/systemd/boot/efi/systemd-bootx64.efi
+    [ -e $efi ] && command -v qemu-system-x86_64 || skip "systemd-boot-efi or QEMU is not installed"
+    cat >r.json <<R
+{ "table": "mbr", "partitions": [
+    { "name": "esp", "type": "esp", "format": "fat32", "files": [ { "from": "$efi", "to": "/EFI/BOOT/BOOTX64.EFI" } ] },
+    { "name": "data", "type": "linux", "size": "2MiB" } ] }
+R
+    "$PLAT" build r.json -o whole.img
+    cp --sparse=always whole.img last_sector.img
+    truncate -s -100 last_sector.img
+    cp --sparse=always whole.img past_end.img
+    truncate -s -1MiB past_end.img
+    cp --sparse=always whole.img beyond.img
+    truncate -s -2MiB beyond.img
+    for disk in whole last_sector past_end beyond; do
+        refused=no
+        "$PLAT" verify --json $disk.img | grep -q '"ovmf"' && refused=yes
+        said=yes
+        "$PLAT" boot $disk.img --accel tcg --timeout 60 --log $disk.log --expect 'Reboot Into Firmware' \
+            --reject 'Interactive Shell' && said=no
+        echo "$disk: plat says refused: $refused; refused: $said"
+        [ $refused = $said ]
+        tail -n 3 $disk.log
+    done
 }
 
 # Catches: a claim about Linux that Linux does not keep, either way.

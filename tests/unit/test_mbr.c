@@ -156,6 +156,46 @@ static void test_faults(struct seen *seen)
                    seen);
 }
 
+/* The end of the disk against the end of the last partition, which is at 4 MiB. What OVMF, Linux and QEMU do there was
+ * measured with tests/oracle/gpt.bats. */
+static void test_ends(struct seen *seen)
+{
+    enum { END = 4 << 20, STARTS = 3 << 20 };
+    static const struct {
+        const char *what, *id, *by;
+        uint64_t disk_bytes;
+        size_t errors, warnings;
+    } rows[] = {
+        {"the partition ends with the disk", NULL, NULL, END, 0, 0},
+        {"the disk ends 1 byte short", "mbr-last-sector", "", END - 1, 0, 1},
+        {"1 byte into the last sector", "mbr-last-sector", "", END - 511, 0, 1},
+        {"1 sector short", "mbr-on-disk", " ovmf ", END - 512, 2, 0},
+        {"1 byte more than a sector short", "mbr-on-disk", " ovmf ", END - 513, 2, 0},
+        {"1 byte of the partition is there", "mbr-on-disk", " ovmf ", STARTS + 1, 2, 0},
+        {"nothing of the partition is there", "mbr-beyond", " linux  ovmf ", STARTS, 2, 0},
+    };
+    struct table_partition parts[3];
+    plan(parts);
+    struct plat_dev *disk = make(parts, 512, DISK_BYTES);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct plat_dev *cut;
+        struct plat_err err = {0};
+        const struct range range = {.bytes = rows[i].disk_bytes};
+        if (!ok(dev_open_window(disk, range, &cut, &err) == 0, "%s: opens %s", rows[i].what, err.text))
+            continue;
+        judge(cut, 512, seen);
+        const struct seen_finding *f =
+            rows[i].id == NULL ? NULL
+                               : seen_find(seen, SEVERITY_NOTE, rows[i].id, "mbr.sector.partitions[2]");
+        if (!ok(seen->errors == rows[i].errors && seen->warnings == rows[i].warnings &&
+                    (rows[i].id == NULL || (f != NULL && strcmp(f->refused_by, rows[i].by) == 0)),
+                "%s: %s", rows[i].what, rows[i].id == NULL ? "nothing to say" : rows[i].id))
+            seen_print(seen);
+        dev_close(cut);
+    }
+    dev_close(disk);
+}
+
 /* Every byte but those that the format leaves free: boot code, disk signature, and the type, which may be
  * any. */
 static void test_flips(struct seen *seen)
@@ -301,6 +341,7 @@ int main(void)
         return 1;
     test_clean(seen);
     test_faults(seen);
+    test_ends(seen);
     test_flips(seen);
     test_probe();
     test_validate();

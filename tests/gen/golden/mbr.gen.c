@@ -213,7 +213,10 @@ int mbr_record_check(struct mbr_record v)
     /* mbr-size: self > 0, when type != 0 */
     if (mbr_record_type(v) != 0 && mbr_record_sectors(v) == 0)
         return 6;
-    /* Left to the run-time engine: mbr-on-disk: first_lba + self <= image.bytes / sector_bytes */
+    /* Left to the run-time engine: mbr-beyond: first_lba < align_up(image.bytes, sector_bytes) /
+     * sector_bytes */
+    /* Left to the run-time engine: mbr-on-disk: first_lba + self <= align_up(image.bytes, sector_bytes) /
+     * sector_bytes */
     /* mbr-unused: all_zero(bytes(self)), when type == 0 */
     if (mbr_record_type(v) == 0 && !priv_mbr_all_zero((struct priv_mbr_bytes){v.p, 16}))
         return 7;
