@@ -22,7 +22,6 @@
 #include <stdlib.h>
 
 const char *const check_by_fsck[] = {"fsck.fat", NULL};
-const char *const check_by_all[] = {"ovmf", "linux", "fsck.fat", "mtools", "windows", NULL};
 const char *const check_by_readers[] = {"linux", "windows", "fsck.fat", NULL};
 
 #define FSINFO_UNKNOWN 0xFFFFFFFFu
@@ -114,8 +113,9 @@ static int check_boot(struct check *check)
     int rc = fat32_choose_boot(vol->fs.dev, &choice, check->err);
     if (rc != 0)
         return rc;
+    /* Who refuses it is in the findings about the fields. */
     return check_report(check, SEVERITY_ERROR, "boot-damaged",
-                        choice.why.path[0] != '\0' ? choice.why.path : "boot", 0, check_by_all,
+                        choice.why.path[0] != '\0' ? choice.why.path : "boot", 0, NULL,
                         "the boot sector cannot be used: %s; %s", choice.why.text, what[vol->boot]);
 }
 

@@ -19,7 +19,6 @@ enum {
 
 /* Readers, as in refused_by. */
 extern const char *const check_by_fsck[];    /* fsck.fat */
-extern const char *const check_by_all[];     /* everything that reads it */
 extern const char *const check_by_readers[]; /* linux, windows, fsck.fat */
 
 struct conflict {

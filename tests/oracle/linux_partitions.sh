@@ -1,6 +1,8 @@
 #!/bin/bash
 # How many partitions does Linux show on each disk image? Boots Debian's cloud kernel in QEMU (TCG, about 5 s) with a
-# small initrd that counts, and prints "DISK <number> <partitions>" for each argument, numbered from 0.
+# small initrd that counts, and prints "DISK <number> <partitions>" for each argument, numbered from 0. Where a whole
+# disk can be mounted as vfat and /EFI/BOOT/BOOTX64.EFI be read, "MOUNT <number>" follows. A name with "4kn" in it makes the
+# disk one of 4096-byte sectors.
 #
 # linux_partitions.sh WORKDIR IMAGE...
 # Exit 3: something that it needs is not installed.
@@ -14,10 +16,10 @@ done
 [ -n "$kernel" ] || { echo "missing: linux-image-cloud-amd64"; exit 3; }
 release=${kernel#/boot/vmlinuz-}
 root=$work/initrd
-mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/modules"
+mkdir -p "$root/bin" "$root/proc" "$root/sys" "$root/dev" "$root/mnt" "$root/modules"
 cp "$(command -v busybox)" "$root/bin/busybox"
 number=100
-for module in virtio_pci virtio_scsi sd_mod; do
+for module in virtio_pci virtio_scsi sd_mod vfat nls_cp437 nls_ascii; do
     modprobe -S "$release" --show-depends "$module"
 done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }' >"$work/modules"
 while read -r file; do
@@ -34,6 +36,7 @@ cat >"$root/init" <<INIT
 #!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs devtmpfs /dev
 for module in /modules/*; do /bin/busybox insmod \$module; done
 tries=0
 while [ \$tries -lt 100 ]; do
@@ -48,6 +51,10 @@ for disk in /sys/block/sd*; do
     count=0
     for part in \$disk/\${disk##*/}[0-9]*; do [ -e \$part/start ] && count=\$((count + 1)); done
     echo "DISK \${lun##*:} \$count"
+    if /bin/busybox mount -t vfat -o ro,iocharset=ascii /dev/\${disk##*/} /mnt; then
+        /bin/busybox cat /mnt/EFI/BOOT/BOOTX64.EFI >/dev/null && echo "MOUNT \${lun##*:}"
+        /bin/busybox umount /mnt
+    fi
 done
 /bin/busybox poweroff -f
 INIT
@@ -56,8 +63,10 @@ chmod +x "$root/init"
 drives=()
 lun=0
 for image in "$@"; do
+    sectors=
+    case ${image##*/} in *4kn*) sectors=,logical_block_size=4096,physical_block_size=4096 ;; esac
     drives+=(-drive "if=none,id=d$lun,format=raw,file=$image,snapshot=on"
-        -device "scsi-hd,drive=d$lun,channel=0,scsi-id=0,lun=$lun")
+        -device "scsi-hd,drive=d$lun,channel=0,scsi-id=0,lun=$lun$sectors")
     lun=$((lun + 1))
 done
 timeout 120 qemu-system-x86_64 -M q35,accel=tcg -m 256 -nodefaults -nographic -serial stdio -no-reboot \
