@@ -135,3 +135,32 @@ same_files() {
     run bash -c "ls -A '$BATS_TEST_TMPDIR' | grep -c img"
     [ "$output" -eq 0 ]
 }
+
+# Catches: a minimum that does not work, or one that is not the least (rows 16 to 24 and 42 of the table of probes).
+@test "the least size that build names works for every cluster and sector size, and a little less does not" {
+    while read -r sector cluster; do
+        recipe() { # BYTES
+            echo "{ \"table\": \"gpt\", \"sector_bytes\": $sector, \"partitions\": [ { \"name\": \"esp\", \"type\": \"esp\",
+                \"format\": \"fat32\", \"size\": $1, \"align\": \"64KiB\", \"options\": { \"cluster-bytes\": $cluster } } ] }" >"$BATS_TEST_TMPDIR/r.json"
+            run "$PLAT" build "$BATS_TEST_TMPDIR/r.json" -o "$BATS_TEST_TMPDIR/disk"
+            echo "# sectors of $sector, clusters of $cluster, $1 bytes: $output"
+        }
+        recipe 1048576
+        [ "$status" -eq 2 ]
+        [[ "$output" =~ "at least "[0-9]+" MiB ("([0-9]+)" bytes)" ]]
+        least=$(((BASH_REMATCH[1] + 65535) / 65536 * 65536))
+        recipe $least
+        [ "$status" -eq 0 ]
+        rm "$BATS_TEST_TMPDIR/disk"
+        recipe $((least - 65536 - cluster / 65536 * 65536))
+        [ "$status" -eq 2 ]
+        [ ! -e "$BATS_TEST_TMPDIR/disk" ]
+    done <<SHAPES
+512 512
+512 1024
+512 8192
+512 65536
+4096 4096
+4096 32768
+SHAPES
+}

@@ -172,11 +172,14 @@ PYTHON
 }
 
 # Catches: a refusal that plat does not know of, or ascribes to a tool that accepts the volume; a row that lost its finding.
-@test "each row of the table of probes: its finding, its severity, and who refuses it, asked of fsck.fat, mtools and Linux" {
+@test "each row of the table of probes: its finding, its severity, who refuses it (asked of fsck.fat, mtools, Linux), and build makes none that is bad" {
     mkdir rows work
     python3 "$BATS_TEST_DIRNAME/fat32_rows.py" make rows
     unset MTOOLS_SKIP_CHECK
     run python3 "$BATS_TEST_DIRNAME/fat32_rows.py" judge "$PLAT" rows
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run python3 "$BATS_TEST_DIRNAME/fat32_rows.py" build "$PLAT" rows
     echo "$output"
     [ "$status" -eq 0 ]
     mapfile -t names < <(python3 "$BATS_TEST_DIRNAME/fat32_rows.py" names rows)

@@ -7,6 +7,7 @@ fat32_rows.py judge PLAT DIR   says in TAP whether
     - plat gives the row the finding and the worst severity that are written here;
     - whoever refuses the row is named by plat, and nobody else. What OVMF 2022.11 does was measured in QEMU and is
       written here; fsck.fat and mtools are run.
+fat32_rows.py build PLAT DIR   says whether plat build refuses to put a row with an error on a disk, and puts the others there
 fat32_rows.py names DIR        the images, one a line
 fat32_rows.py linux DIR LOG    compares the rows with what Linux mounted (linux_partitions.sh)"""
 import json
@@ -239,6 +240,26 @@ def judge_all(plat, directory):
     return report(answers)
 
 
+def build_all(plat, directory):
+    recipe, disk = os.path.join(directory, "build.json"), os.path.join(directory, "build.img")
+    answers = []
+    for number, _, _, _, _, _, severity, _ in ROWS:
+        image = os.path.basename(place(directory, number))
+        with open(recipe, "w") as out:
+            json.dump({"table": "gpt", "sector_bytes": 4096 if 42 <= number <= 44 else SECTOR,
+                       "partitions": [{"name": "esp", "type": "esp", "content": image}]}, out)
+        result = run(plat, "build", recipe, "-o", disk)
+        made = os.path.exists(disk)
+        good = severity == "note"
+        problems = [] if result.returncode == (0 if good else 2) and made == good else [result.stderr]
+        if not good and "at offset" not in result.stderr and "FAT1" not in result.stderr:
+            problems.append(f"says not where: {result.stderr}")
+        answers.append(("built" if made else "refused", problems))
+        if made:
+            os.remove(disk)
+    return report(answers)
+
+
 def compare_linux(directory, log):
     with open(log, errors="replace") as text:
         said = text.read()
@@ -260,5 +281,7 @@ if __name__ == "__main__":
         print("\n".join(place(sys.argv[2], number) for number, *_ in ROWS))
     elif sys.argv[1] == "linux":
         sys.exit(compare_linux(*sys.argv[2:4]))
+    elif sys.argv[1] == "build":
+        sys.exit(build_all(*sys.argv[2:4]))
     else:
         sys.exit(judge_all(*sys.argv[2:4]))

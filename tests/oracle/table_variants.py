@@ -7,7 +7,11 @@ table_variants.py linux PLAT DIR LOG  compares with what a Linux kernel printed 
                                       refuses an image exactly where Linux does not show both partitions
 table_variants.py compare PLAT DIR    judges every image with plat, sgdisk -v and sfdisk --verify, in TAP:
     - plat finds an error in every variant but those in FINE and WARNED;
-    - whoever plat says refuses the image does refuse it (sgdisk, sfdisk)."""
+    - whoever plat says refuses the image does refuse it (sgdisk, sfdisk).
+table_variants.py rows DIR BASE PLAIN BIG   the rows of the table "What readers accept" in the notes on GPT, one image each, in
+                                      DIR, from bootable disks: 512-byte sectors, a filesystem alone, 4096-byte sectors
+table_variants.py judge-rows PLAT DIR   plat gives each row the finding and names those, and only those, who refuse it
+table_variants.py linux-rows DIR LOG  compares the rows with what a Linux kernel printed"""
 import json
 import os
 import re
@@ -152,6 +156,96 @@ MBR = {
 }
 
 
+def array_at_34(disk):
+    """Both headers must agree about the usable area, the array moves in front only."""
+    disk[34 * SECTOR : 66 * SECTOR] = disk[2 * SECTOR : 34 * SECTOR]
+    disk[2 * SECTOR : 34 * SECTOR] = bytes(32 * SECTOR)
+    struct.pack_into("<Q", disk, SECTOR + 72, 34)
+    in_headers("<Q", 40, 66)(disk)
+
+
+def basic_data(disk):
+    for which in (0, 1):
+        first = entry(disk, which, 0)
+        disk[first : first + 16] = bytes.fromhex("a2a0d0ebe5b9334487c068b6b72699c7")
+    seal(disk)
+
+
+# Number, what, disk that it comes from, change, finding, who refuses (all columns of the table).
+ROWS = [
+    (1, "correct", "base", GPT["good"], None, ""),
+    (2, "primary header CRC wrong", "base", GPT["primary_crc"], "derive", "linux"),
+    (3, "backup header CRC wrong", "base", GPT["backup_crc"], "derive", "sgdisk"),
+    (4, "both wrong", "base", GPT["both_crc"], "derive", "linux ovmf"),
+    (5, "no protective MBR", "base", GPT["no_protective_mbr"], "gpt-protective-mbr", "linux ovmf sfdisk"),
+    (6, "disk grown", "base", GPT["grown"], "gpt-backup-place", "sgdisk sfdisk"),
+    (7, "file truncated by 512 KiB", "base", GPT["cut"], "gpt-last-usable", "linux sgdisk"),
+    (8, "type basic-data instead of ESP", "base", basic_data, None, ""),
+    (9, "entry array moved to LBA 34", "base", array_at_34, None, ""),
+    (10, "FAT with no partition table", "plain", GPT["good"], None, ""),
+    (11, "4096-byte logical blocks, 260 MiB ESP", "big", GPT["good"], None, ""),
+]
+
+
+def row_image(directory, number):
+    return os.path.join(directory, f"row{number}{'-4kn' if number == 11 else ''}.img")
+
+
+def make_rows(directory, **bases):
+    for number, _, base, bend, _, _ in ROWS:
+        with open(bases[base], "rb") as source:
+            disk = bytearray(source.read())
+        bend(disk)
+        with open(row_image(directory, number), "wb") as out:
+            out.write(disk)
+
+
+def row_lines(problems_of):
+    failed = 0
+    for row in ROWS:
+        problems = problems_of(row)
+        print(f"{'not ok' if problems else 'ok'} {row[0]} - row {row[0]}, {row[1]}: refused by {row[5] or 'nobody'}")
+        for problem in problems:
+            print(f"#   {problem}")
+        failed += bool(problems)
+    print(f"1..{len(ROWS)}")
+    return 1 if failed else 0
+
+
+def judge_rows(plat, directory):
+    def problems_of(row):
+        number, _, _, _, wanted, refused_by = row
+        image = row_image(directory, number)
+        result = run(plat, "verify", "--json", image)
+        findings = json.loads(result.stdout)["findings"]
+        errors = [finding["id"] for finding in findings if finding["severity"] == "error"]
+        named = {who for finding in findings for who in finding["refused_by"]}
+        problems = []
+        if result.returncode != (1 if wanted else 0) or (wanted or "") not in [*errors, ""]:
+            problems.append(f"exit status {result.returncode}, errors {errors}, not '{wanted}'")
+        if named != set(refused_by.split()):
+            problems.append(f"plat names {sorted(named)}")
+        for who, accepts in (("sgdisk", sgdisk_accepts), ("sfdisk", sfdisk_accepts)):
+            if who in refused_by and accepts(image):
+                problems.append(f"{who} accepts it")
+        return problems
+
+    return row_lines(problems_of)
+
+
+def linux_rows(directory, log):
+    with open(log, errors="replace") as text:
+        said = text.read()
+
+    def problems_of(row):
+        number = row[0]
+        wanted = 0 if number == 10 or "linux" in row[5] else 1
+        shown = re.search(rf"DISK {number - 1} (\d+)", said)
+        return [] if shown and int(shown[1]) == wanted else [f"Linux shows {shown and shown[1]} partitions, not {wanted}"]
+
+    return row_lines(problems_of)
+
+
 def make(directory):
     gpt, mbr = (os.path.join(directory, name) for name in ("base-gpt", "base-mbr"))
     for path in (gpt, mbr):
@@ -233,6 +327,12 @@ if __name__ == "__main__":
         make(sys.argv[2])
     elif sys.argv[1] == "names":
         print("\n".join(names(sys.argv[2])))
+    elif sys.argv[1] == "rows":
+        make_rows(sys.argv[2], base=sys.argv[3], plain=sys.argv[4], big=sys.argv[5])
+    elif sys.argv[1] == "judge-rows":
+        sys.exit(judge_rows(*sys.argv[2:4]))
+    elif sys.argv[1] == "linux-rows":
+        sys.exit(linux_rows(*sys.argv[2:4]))
     elif sys.argv[1] == "linux":
         sys.exit(compare_linux(*sys.argv[2:5]))
     else:
