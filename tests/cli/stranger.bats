@@ -214,3 +214,23 @@ R
     [ "$(sha256sum <tree/own.cpio)" = "$sum" ]
     ! grep -q own.cpio tree/own.cpio
 }
+
+# Catches: a plain MBR disk with 4096-byte sectors, whose table does not say so, read as one with 512: nothing was found
+# in its partitions, and ls, cat and extract have no --sector-bytes.
+@test "an MBR disk with 4096-byte sectors is known by the filesystem in it" {
+    printf '{ "table": "mbr", "sector_bytes": 4096, "partitions": [ { "type": "linux", "size": "1MiB" },
+        { "type": "0x0c", "format": "fat32", "files": [ { "from": "tree" } ] } ] }' >large.json
+    sed 's/4096/512/' large.json >small.json
+    for sectors in small large; do
+        "$PLAT" build $sectors.json -o $sectors.img
+        "$PLAT" verify --strict $sectors.img
+        "$PLAT" extract $sectors.img -C $sectors
+        diff -r tree $sectors
+    done
+    [ "$("$PLAT" cat large.img one)" = one ]
+    "$PLAT" dump --json large.img | grep -q '"sector_bytes": 4096'
+    "$PLAT" dump --json small.img | grep -q '"sector_bytes": 512'
+    # What is said on the command line is not doubted.
+    run "$PLAT" verify --sector-bytes 512 large.img
+    [[ "$output" == *"in 1 structure"* ]]
+}
