@@ -10,6 +10,7 @@
 #include "boot/loop.h"
 #include "boot/report.h"
 #include "lib/fs/driver.h"
+#include "lib/fs/stack.h"
 #include "lib/io/dev.h"
 
 enum { TIMEOUT_DEFAULT_S = 60, TIMEOUT_MAX_S = 7 * 24 * 3600, AHCI_PORTS = 6 };
@@ -95,6 +96,17 @@ static const struct option_desc options[] = {
 
 /* ---- disks ---- */
 
+/* Of a disk whose table does not say it: what the filesystems on it do. */
+static uint32_t sectors_of(struct plat_dev *dev)
+{
+    struct stack *stack;
+    if (stack_open(dev, &(struct stack_options){.degraded = true}, &stack, NULL) != 0)
+        return 0;
+    uint32_t sector_bytes = stack->sector_bytes;
+    stack_close(stack);
+    return sector_bytes;
+}
+
 static int add_disk(struct qemu_machine *machine, const char *path, bool must_be_image, struct plat_err *err)
 {
     struct plat_dev *dev = NULL;
@@ -112,6 +124,8 @@ static int add_disk(struct qemu_machine *machine, const char *path, bool must_be
         return r;
     uint64_t size_bytes = dev->size_bytes;
     r = fs_probe_all(dev, &(struct fs_open_options){0}, &driver, &probe, err);
+    if (r == 0 && probe.sector_bytes == 0)
+        probe.sector_bytes = sectors_of(dev);
     dev_close(dev);
     if (r != 0)
         return r;

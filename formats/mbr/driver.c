@@ -97,8 +97,8 @@ static int mbr_probe(struct plat_dev *dev, const struct fs_open_options *options
     int rc = mbr_sector_read(dev, sector_bytes, &sector, err);
     if (rc != 0)
         return rc;
-    /* The record does not say how long sectors are: 512 unless the caller knows better. */
-    *ret = (struct fs_probe_result){.score = score_of(&sector), .sector_bytes = sector_bytes};
+    /* The record does not say how long sectors are: what lies in the partitions may. */
+    *ret = (struct fs_probe_result){.score = score_of(&sector), .sector_bytes = options->sector_bytes};
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #include "lib/cli/private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -198,9 +199,19 @@ static int top(struct cli *cli, const struct table *table, int argc, char **argv
     return run_command(cli, table, argc - at - 1, argv + at + 1, color);
 }
 
+/* Without this the first file that is opened takes the place of a stream that the caller closed, and what is meant
+ * for that stream is written into an image. Reading and writing these fails as on a closed stream. */
+static void hold_closed_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/", O_PATH); /* gets the lowest free number, which is this one */
+}
+
 int cli_main(const struct command *const *commands, size_t n_commands, int argc, char **argv)
 {
     struct cli cli = {0};
+    hold_closed_streams();
     const struct command **all = calloc(n_commands + 2, sizeof(const struct command *));
     if (all == NULL)
         return cli_usage(&cli, "out of memory");

@@ -38,7 +38,7 @@ struct fs_open_options {
 enum fs_probe { FS_PROBE_NO = 0, FS_PROBE_DAMAGED = 10, FS_PROBE_MAYBE = 40, FS_PROBE_YES = 80 };
 struct fs_probe_result {
     int score;
-    uint32_t sector_bytes; /* found, 0 when it does not matter */
+    uint32_t sector_bytes; /* found, 0 when it does not matter or cannot be told */
     char refusal[160];     /* recognised but not handled: "FAT16 ..."; "" otherwise */
 };
 

@@ -292,15 +292,69 @@ static void drop_layers(struct stack *stack)
     stack->n_layers = 0;
 }
 
+/* Whether a filesystem begins where the table puts a partition, counted in such sectors. */
+static int sectors_fit(struct stack *stack, uint32_t sector_bytes, bool *ret, struct plat_err *err)
+{
+    const struct fs_open_options options = {.sector_bytes = sector_bytes};
+    bool found = false;
+    stack->sector_bytes = sector_bytes;
+    for (size_t i = 0; i < stack->n_partitions && !found; i++) {
+        struct range window;
+        struct plat_dev *dev;
+        struct survey survey;
+        bool whole;
+        if (!stack_window(stack, &stack->partitions[i], &window, &whole))
+            continue;
+        int rc = dev_open_window(stack->dev, window, &dev, err);
+        if (rc != 0)
+            return rc;
+        rc = survey_device(dev, &options, &survey, err);
+        dev_close(dev);
+        if (rc != 0)
+            return rc;
+        for (size_t k = 0; k < n_fs_drivers; k++) {
+            const struct fs_probe_result *result = &survey.results[k];
+            found = found || (fs_drivers[k]->partitions == NULL && result->score >= FS_PROBE_YES &&
+                              result->sector_bytes == sector_bytes);
+        }
+        free(survey.results);
+    }
+    *ret = found;
+    return 0;
+}
+
+/* Sectors of a disk whose table does not say: 4096 bytes where a filesystem with such sectors begins by that count, and
+ * none with 512 by the other. */
+static int settle_sectors(struct stack *stack, const struct fs_driver *table, struct plat_err *err)
+{
+    const struct fs_open_options options = {.sector_bytes = 512, .degraded = true};
+    struct fs *fs;
+    bool small = false, large = false;
+    int rc = fs_open(table, stack->dev, &options, &fs, NULL);
+    if (rc != 0) /* open_disk will say so */
+        return rc == PLAT_ENOMEM ? err_nomem(err, "opening a partition table") : 0;
+    rc = read_partitions(stack, fs, true, err);
+    fs_close(fs);
+    if (rc == 0)
+        rc = sectors_fit(stack, 512, &small, err);
+    if (rc == 0 && !small)
+        rc = sectors_fit(stack, 4096, &large, err);
+    stack->sector_bytes = large ? 4096 : 512;
+    stack->n_partitions = 0; /* open_disk reads them again */
+    return rc;
+}
+
 /* A disk: every table on it is a layer, and the one that fits best names the partitions. */
 static int open_disk(struct stack *stack, const struct survey *survey, const struct stack_options *options,
                      struct plat_err *err)
 {
     const struct fs_driver *table = fs_drivers[survey->best];
+    int rc = 0;
+    if (survey->results[survey->best].sector_bytes == 0 && (rc = settle_sectors(stack, table, err)) != 0)
+        return rc;
     const struct fs_open_options open_options = {.sector_bytes = stack->sector_bytes,
                                                  .degraded = options->degraded};
     struct fs *main_table = NULL;
-    int rc = 0;
     stack->table = table->name;
     /* The registry lists the most specific format first; on the disk the general one comes first (MBR, then
      * GPT). */

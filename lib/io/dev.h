@@ -59,7 +59,8 @@ int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n,
 /* The next range at or after `from` that may hold non-zero bytes (SEEK_DATA); whole rest where unknown. */
 bool dev_next_data(struct plat_dev *dev, uint64_t from, struct range *ret);
 
-/* New output. The size is fixed at once (sparse). path "-" writes to standard output. */
+/* New output. The size is fixed at once (sparse). path "-" writes to standard output; a symbolic link stays, and the
+ * file that it leads to is replaced. */
 int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret, struct plat_err *err);
 /* Makes it appear; the device stays open for reading (PLAT_EIO: nothing appeared). For "-": pads to size, flushes. */
 int dev_output_commit(struct plat_dev *dev, struct plat_err *err);

@@ -351,27 +351,56 @@ static int create_output(struct file_dev *f, const char *path, struct plat_err *
     return err_sys(err, saved_errno, "cannot create a file beside it");
 }
 
-int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret, struct plat_err *err)
+static int output_stdout(uint64_t size_bytes, struct plat_dev **ret, struct plat_err *err)
 {
     struct file_dev *f;
-    int rc;
-    if (strcmp(path, "-") == 0) {
-        if ((rc = file_new("standard output", STDOUT_FILENO, &pipe_ops, &f, err)) != 0)
-            return rc;
-        f->dev.size_bytes = size_bytes;
-        f->dev.sequential = true;
-        *ret = &f->dev;
-        return 0;
-    }
+    int rc = file_new("standard output", STDOUT_FILENO, &pipe_ops, &f, err);
+    if (rc != 0)
+        return rc;
+    f->dev.size_bytes = size_bytes;
+    f->dev.sequential = true;
+    *ret = &f->dev;
+    return 0;
+}
+
+/* What an output replaces is the file that its name leads to, never a symbolic link: that may be /dev/stdout.
+ * Owned by the caller. */
+static int output_name(const char *path, char **ret, struct plat_err *err)
+{
     struct stat st;
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+    int rc = 0;
+    bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+    char *name = link ? realpath(path, NULL) : strdup(path);
+    if (path[0] == '\0')
+        rc = err_set(err, PLAT_EINVALID, "the name of the output is empty");
+    else if (name == NULL)
+        rc = link ? err_sys(err, errno, "is a symbolic link that leads to no file")
+                  : err_nomem(err, "naming an output");
+    else if (stat(name, &st) == 0 && !S_ISREG(st.st_mode))
         rc = err_set(err, PLAT_EINVALID, "exists and is not a regular file; an output replaces a file whole");
+    if (rc != 0) {
+        free(name);
         err_image(err, path);
         return rc;
     }
-    if ((rc = file_new(path, -1, &rw_ops, &f, err)) != 0)
+    *ret = name;
+    return 0;
+}
+
+int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret, struct plat_err *err)
+{
+    if (strcmp(path, "-") == 0)
+        return output_stdout(size_bytes, ret, err);
+    struct file_dev *f;
+    char *name;
+    int rc = output_name(path, &name, err);
+    if (rc != 0)
         return rc;
-    rc = create_output(f, path, err);
+    rc = file_new(name, -1, &rw_ops, &f, err);
+    free(name);
+    if (rc != 0)
+        return rc;
+    rc = create_output(f, f->name, err);
     if (rc == 0 && (size_bytes > INT64_MAX || ftruncate(f->fd, (off_t)size_bytes) != 0))
         rc = err_sys(err, size_bytes > INT64_MAX ? EFBIG : errno, "cannot make a file of %llu bytes",
                      (unsigned long long)size_bytes);

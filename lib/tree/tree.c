@@ -17,11 +17,14 @@ enum { LINEAR_CHILDREN = 8, INVENTED_DIR_MODE = 0755, LITERAL_MODE = 0644, SYMLI
 static int find_output(struct tree *tree, const char *path)
 {
     struct stat st;
-    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
-    const char *dir = slash == NULL   ? "."
-                      : slash == path ? "/"
-                                      : arena_strndup(&tree->text, path, (size_t)(slash - path));
-    if (dir == NULL || (name = arena_strdup(&tree->text, name)) == NULL)
+    char *real = realpath(path, NULL); /* an output follows symbolic links */
+    const char *whole = real != NULL ? real : path, *slash = strrchr(whole, '/');
+    const char *dir = slash == NULL    ? "."
+                      : slash == whole ? "/"
+                                       : arena_strndup(&tree->text, whole, (size_t)(slash - whole));
+    const char *name = arena_strdup(&tree->text, slash != NULL ? slash + 1 : whole);
+    free(real);
+    if (dir == NULL || name == NULL)
         return PLAT_ENOMEM;
     if (stat(dir, &st) != 0)
         return 0;

@@ -163,3 +163,74 @@ R
     "$PLAT" cat archive.img /file | cmp - sparse/file
     cmp -n 1073741824 sparse/file disk.img 0 1048576
 }
+
+# Catches: standard output closed by the caller, its number taken by the image, and the closing line written into it.
+@test "closed standard streams: the image is the same, and the lost line is a failure" {
+    recipe r.json
+    "$PLAT" build r.json -o want.img
+    "$PLAT" build r.json -o no-input.img <&-
+    cmp want.img no-input.img
+    "$PLAT" build r.json -o no-errors.img 2>&-
+    cmp want.img no-errors.img
+    run bash -c '"$1" build r.json -o no-output.img >&-' - "$PLAT"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"cannot write to standard output"* ]]
+    cmp want.img no-output.img
+    run bash -c '"$1" mk cpio tree -o none.cpio <&- >&- 2>&-' - "$PLAT"
+    [ "$status" -eq 2 ]
+    "$PLAT" mk cpio tree -o want.cpio
+    cmp want.cpio none.cpio
+}
+
+# Catches: `-o /dev/stdout >disk.img` as root, which put a regular file in the place of /dev/stdout.
+@test "an output that is a symbolic link replaces the file that it leads to" {
+    "$PLAT" mk cpio tree -o want.cpio
+    mkdir real
+    echo old >real/out.cpio
+    ln -s real/out.cpio link
+    ln -s link second
+    "$PLAT" mk cpio tree -o second
+    [ "$(readlink link)" = real/out.cpio ]
+    [ "$(readlink second)" = link ]
+    cmp want.cpio real/out.cpio
+
+    ln -s /proc/self/fd/1 my-stdout
+    "$PLAT" mk cpio tree -o my-stdout >to.cpio
+    [ -L my-stdout ]
+    cmp want.cpio to.cpio
+
+    ln -s real/gone dangling
+    refused "dangling: is a symbolic link that leads to no file" "$PLAT" mk cpio tree -o dangling
+    [ -L dangling ]
+    [ ! -e real/gone ]
+    refused "the name of the output is empty" "$PLAT" mk cpio tree -o ''
+
+    # Also where it leads into the source: the image of the run before is not in the next.
+    echo old >tree/own.cpio
+    ln -s tree/own.cpio own
+    "$PLAT" mk cpio tree -o own
+    sum=$(sha256sum <tree/own.cpio)
+    "$PLAT" mk cpio tree -o own
+    [ "$(sha256sum <tree/own.cpio)" = "$sum" ]
+    ! grep -q own.cpio tree/own.cpio
+}
+
+# Catches: a plain MBR disk with 4096-byte sectors, whose table does not say so, read as one with 512: nothing was found
+# in its partitions, and ls, cat and extract have no --sector-bytes.
+@test "an MBR disk with 4096-byte sectors is known by the filesystem in it" {
+    printf '{ "table": "mbr", "sector_bytes": 4096, "partitions": [ { "type": "linux", "size": "1MiB" },
+        { "type": "0x0c", "format": "fat32", "files": [ { "from": "tree" } ] } ] }' >large.json
+    sed 's/4096/512/' large.json >small.json
+    for sectors in small large; do
+        "$PLAT" build $sectors.json -o $sectors.img
+        "$PLAT" verify --strict $sectors.img
+        "$PLAT" extract $sectors.img -C $sectors
+        diff -r tree $sectors
+    done
+    [ "$("$PLAT" cat large.img one)" = one ]
+    "$PLAT" dump --json large.img | grep -q '"sector_bytes": 4096'
+    "$PLAT" dump --json small.img | grep -q '"sector_bytes": 512'
+    # What is said on the command line is not doubted.
+    run "$PLAT" verify --sector-bytes 512 large.img
+    [[ "$output" == *"in 1 structure"* ]]
+}
