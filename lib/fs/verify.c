@@ -175,6 +175,29 @@ static int verify_windows(struct stack_verify *verify)
     return 0;
 }
 
+/* A partition to boot from that is not typed as one. EDK2 looks in every FAT; not everybody does. */
+static int verify_boot_types(struct stack_verify *verify)
+{
+    static const char *const refused_by[] = {"windows", "other-firmware", NULL};
+    const struct stack *stack = verify->stack;
+    for (size_t i = 0; strcmp(stack->table, "gpt") == 0 && i < stack->n_layers; i++) {
+        const struct stack_layer *layer = &stack->layers[i];
+        uint64_t node;
+        if (!layer->from_table || layer->fs == NULL || layer->fs->driver->lookup == NULL ||
+            strcmp(layer->partition.type, "esp") == 0 || fs_resolve(layer->fs, "/EFI/BOOT", &node, NULL) != 0)
+            continue;
+        int rc =
+            finding_report(&verify->gaps.counted, SEVERITY_WARNING, "esp-type", layer->alias,
+                           &layer->dev->base_offset, refused_by,
+                           "partition %u holds /EFI/BOOT, but its type is %s and not esp: it is not taken "
+                           "for a system partition",
+                           layer->partition.number, layer->partition.type);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
 /* The first byte in the gap that is not zero; false when all are. */
 static int find_nonzero(struct stack_verify *verify, struct range gap, bool *ret_found, uint64_t *ret_at)
 {
@@ -243,6 +266,8 @@ int stack_verify(struct stack *stack, const struct finding_sink *sink, struct ve
     bool whole_disk = stack->n_layers > 0 && stack->table != NULL && !stack->layers[0].from_table;
     if (rc == 0 && whole_disk)
         rc = verify_windows(&verify);
+    if (rc == 0 && whole_disk)
+        rc = verify_boot_types(&verify);
     if (rc == 0 && whole_disk)
         rc = stack_gaps(stack, verify_gap, &verify, err);
     add_totals(totals, &verify.gaps.totals);

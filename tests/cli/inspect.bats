@@ -390,3 +390,19 @@ EOF
     run plat verify --schema missing.json toy.bin
     [ "$status" -eq 2 ]
 }
+
+@test "verify: a partition to boot from that is not typed as one" {
+    mkdir -p "$work/tree/EFI/BOOT"
+    echo MZ >"$work/tree/EFI/BOOT/BOOTX64.EFI"
+    for type in esp basic-data; do
+        cat >"$work/r.json" <<J
+{ "table": "gpt", "partitions": [ { "name": "boot", "type": "$type", "format": "fat32", "size": "40MiB",
+    "files": [ { "to": "/", "from": "$work/tree" } ] } ] }
+J
+        plat build "$work/r.json" -o "$work/$type.img"
+        run plat verify "$work/$type.img"
+        [ "$status" -eq 0 ]
+        [[ "${lines[-1]}" == *" 0 errors, $([ $type = esp ] && echo 0 || echo 1) warning"* ]]
+    done
+    [[ "$output" == *"p1"*"holds /EFI/BOOT, but its type is "*"refused by windows, other-firmware"* ]]
+}

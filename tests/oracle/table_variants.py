@@ -180,7 +180,7 @@ ROWS = [
     (5, "no protective MBR", "base", GPT["no_protective_mbr"], "gpt-protective-mbr", "linux ovmf sfdisk"),
     (6, "disk grown", "base", GPT["grown"], "gpt-backup-place", "sgdisk sfdisk"),
     (7, "file truncated by 512 KiB", "base", GPT["cut"], "gpt-last-usable", "linux sgdisk"),
-    (8, "type basic-data instead of ESP", "base", basic_data, None, ""),
+    (8, "type basic-data instead of ESP", "base", basic_data, None, "windows other-firmware"),
     (9, "entry array moved to LBA 34", "base", array_at_34, None, ""),
     (10, "FAT with no partition table", "plain", GPT["good"], None, ""),
     (11, "4096-byte logical blocks, 260 MiB ESP", "big", GPT["good"], None, ""),
