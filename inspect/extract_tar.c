@@ -177,7 +177,13 @@ static const struct extract_sink_ops tar_ops = {
 
 static int open_temp(struct tar_sink *s, const char *target, struct plat_err *err)
 {
-    if (!s->force && access(target, F_OK) == 0)
+    struct stat st;
+    bool exists = lstat(target, &st) == 0;
+    if (exists &&
+        !S_ISREG(st.st_mode)) /* rename would put a file in the place of a device or a link to one */
+        return err_set(err, PLAT_EINVALID,
+                       "%.200s exists and is not a regular file; give -o another name, or -", target);
+    if (exists && !s->force)
         return err_set(err, PLAT_EINVALID, "%.200s exists already; --force replaces it", target);
     s->target = strdup(target);
     if (s->target == NULL || asprintf(&s->temp, "%s.plat-XXXXXX", target) < 0) {

@@ -212,7 +212,7 @@ R
     sum=$(sha256sum <tree/own.cpio)
     "$PLAT" mk cpio tree -o own
     [ "$(sha256sum <tree/own.cpio)" = "$sum" ]
-    ! grep -q own.cpio tree/own.cpio
+    ! grep -q own.cpio tree/own.cpio || false
 }
 
 # Catches: a plain MBR disk with 4096-byte sectors, whose table does not say so, read as one with 512: nothing was found
@@ -233,4 +233,19 @@ R
     # What is said on the command line is not doubted.
     run "$PLAT" verify --sector-bytes 512 large.img
     [[ "$output" == *"in 1 structure"* ]]
+}
+
+# Catches: `extract --force -o /dev/null` as root, which put a tar in the place of the device.
+@test "extract --force does not replace what is no regular file by an archive" {
+    "$PLAT" mk fat32 tree -o fat.img
+    mkfifo pipe
+    ln -s pipe link
+    for target in pipe link; do
+        refused "$target exists and is not a regular file" "$PLAT" extract fat.img --force -o $target
+    done
+    [ -p pipe ]
+    [ -L link ]
+    "$PLAT" extract fat.img -o out.tar
+    refused "out.tar exists already" "$PLAT" extract fat.img -o out.tar
+    "$PLAT" extract fat.img --force -o out.tar
 }
