@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint32_t hash_crc32(uint32_t running, const void *data, size_t n);   /* IEEE, as in GPT, gzip */
-uint32_t hash_crc32c(uint32_t running, const void *data, size_t n);  /* Castagnoli */
+uint32_t hash_crc32(uint32_t running, const void *data, size_t n);  /* IEEE, as in GPT, gzip */
+uint32_t hash_crc32c(uint32_t running, const void *data, size_t n); /* Castagnoli */
+/* The same without the processor's instruction: for kernels that do without, and to test the other one against. */
+uint32_t hash_crc32c_plain(uint32_t running, const void *data, size_t n);
 uint32_t hash_adler32(uint32_t running, const void *data, size_t n); /* 0 to start here, too */
 uint64_t hash_xxh64(const void *data, size_t n);
 uint8_t hash_sum8ror(uint8_t running, const void *data, size_t n); /* s = ror8(s) + byte */
