@@ -80,6 +80,10 @@ int fat32_plan_err(struct plat_err *err, const struct tree_node *node);
 int fat32_plan_min_bytes(struct make_plan *plan, uint64_t slack_bytes, uint64_t *ret, struct plat_err *err);
 int fat32_plan_settle(struct make_plan *plan, uint64_t size_bytes, struct plat_err *err);
 void fat32_plan_free(struct make_plan *plan);
+struct fs_out;
+/* write_dir.c: all entries of one directory. */
+int fat32_write_directory(struct fs_out *out, const struct make_plan *plan, uint32_t index,
+                          struct plat_err *err);
 /* write.c */
 int fat32_plan_write(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
                      struct plat_err *err);

@@ -1,6 +1,7 @@
 /* The volume, front to back: reserved sectors, FATs, clusters. Nothing is written twice or out of order, so
  * the output may be a pipe; nothing is held but one buffer and the plan. */
-#include "formats/fat32/write_out.h"
+#include "formats/fat32/plan.h"
+#include "lib/fs/out.h"
 
 enum {
     BOOT2_SECTOR = 2,
@@ -11,8 +12,7 @@ enum {
 
 /* ---- reserved sectors ---- */
 
-static int boot_put(struct fat32_out *out, const struct make_plan *plan, uint64_t sector,
-                    struct plat_err *err)
+static int boot_put(struct fs_out *out, const struct make_plan *plan, uint64_t sector, struct plat_err *err)
 {
     /* int 18h (try the next boot device), and should that return: hlt; jmp back to it. */
     static const uint8_t next_device[FAT32_BOOT_BOOT_CODE_BYTES] = {0xCD, 0x18, 0xF4, 0xEB, 0xFD};
@@ -20,7 +20,7 @@ static int boot_put(struct fat32_out *out, const struct make_plan *plan, uint64_
     struct fat32_boot_mut boot;
     uint8_t *bytes;
 
-    int r = fat32_out_take(out, sector * geo->sector_bytes, FAT32_BOOT_BYTES, &bytes, err);
+    int r = fs_out_take(out, sector * geo->sector_bytes, FAT32_BOOT_BYTES, &bytes, err);
     if (r < 0)
         return r;
     if (!fat32_boot_edit(bytes, FAT32_BOOT_BYTES, &boot))
@@ -45,13 +45,12 @@ static int boot_put(struct fat32_out *out, const struct make_plan *plan, uint64_
     return 0;
 }
 
-static int fsinfo_put(struct fat32_out *out, const struct make_plan *plan, uint64_t sector,
-                      struct plat_err *err)
+static int fsinfo_put(struct fs_out *out, const struct make_plan *plan, uint64_t sector, struct plat_err *err)
 {
     struct fat32_fsinfo_mut fsinfo;
     uint8_t *bytes;
 
-    int r = fat32_out_take(out, sector * plan->geo.sector_bytes, FAT32_FSINFO_BYTES, &bytes, err);
+    int r = fs_out_take(out, sector * plan->geo.sector_bytes, FAT32_FSINFO_BYTES, &bytes, err);
     if (r < 0)
         return r;
     if (!fat32_fsinfo_edit(bytes, FAT32_FSINFO_BYTES, &fsinfo))
@@ -64,13 +63,13 @@ static int fsinfo_put(struct fat32_out *out, const struct make_plan *plan, uint6
     return 0;
 }
 
-static int continuation_put(struct fat32_out *out, const struct make_plan *plan, uint64_t sector,
+static int continuation_put(struct fs_out *out, const struct make_plan *plan, uint64_t sector,
                             struct plat_err *err)
 {
     struct fat32_boot_continuation_mut more;
     uint8_t *bytes;
 
-    int r = fat32_out_take(out, sector * plan->geo.sector_bytes, FAT32_BOOT_CONTINUATION_BYTES, &bytes, err);
+    int r = fs_out_take(out, sector * plan->geo.sector_bytes, FAT32_BOOT_CONTINUATION_BYTES, &bytes, err);
     if (r < 0)
         return r;
     if (!fat32_boot_continuation_edit(bytes, FAT32_BOOT_CONTINUATION_BYTES, &more))
@@ -80,7 +79,7 @@ static int continuation_put(struct fat32_out *out, const struct make_plan *plan,
 }
 
 /* Boot sector, FSInfo, more boot code; at sector 0, and again as backup. */
-static int boot_set_put(struct fat32_out *out, const struct make_plan *plan, uint64_t sector,
+static int boot_set_put(struct fs_out *out, const struct make_plan *plan, uint64_t sector,
                         struct plat_err *err)
 {
     int r = boot_put(out, plan, sector, err);
@@ -94,7 +93,7 @@ static int boot_set_put(struct fat32_out *out, const struct make_plan *plan, uin
 /* ---- FATs ---- */
 
 struct fat_cursor {
-    struct fat32_out *out;
+    struct fs_out *out;
     uint64_t offset; /* of the next entry */
 };
 
@@ -114,7 +113,7 @@ static int run_put(struct fat_cursor *fat, uint32_t first, uint32_t n, struct pl
     for (uint32_t done = 0; done < n;) {
         uint32_t now = n - done < ENTRIES_AT_ONCE ? n - done : ENTRIES_AT_ONCE;
         uint8_t *bytes;
-        int r = fat32_out_take(fat->out, fat->offset, (size_t)now * ENTRY_BYTES, &bytes, err);
+        int r = fs_out_take(fat->out, fat->offset, (size_t)now * ENTRY_BYTES, &bytes, err);
         for (uint32_t i = 0; r == 0 && i < now; i++, done++)
             r = link_set(bytes + (size_t)i * ENTRY_BYTES, done + 1 == n ? FAT32_LINK_END : first + done + 1,
                          err);
@@ -125,13 +124,13 @@ static int run_put(struct fat_cursor *fat, uint32_t first, uint32_t n, struct pl
     return 0;
 }
 
-static int fat_put(struct fat32_out *out, const struct make_plan *plan, uint32_t number, uint8_t media,
+static int fat_put(struct fs_out *out, const struct make_plan *plan, uint32_t number, uint8_t media,
                    struct plat_err *err)
 {
     struct fat_cursor fat = {.out = out, .offset = fat32_link_offset(&plan->geo, number, 0)};
     uint8_t *bytes;
 
-    int r = fat32_out_take(out, fat.offset, FAT32_FIRST_CLUSTER * ENTRY_BYTES, &bytes, err);
+    int r = fs_out_take(out, fat.offset, FAT32_FIRST_CLUSTER * ENTRY_BYTES, &bytes, err);
     if (r == 0)
         r = link_set(bytes, (FAT32_LINK_MASK & ~0xFFu) | media, err);
     if (r == 0)
@@ -177,7 +176,7 @@ static const struct tree_node *file_order_next(void *ctx)
     return NULL;
 }
 
-static int clusters_put(struct fat32_out *out, struct make_plan *plan, struct plat_err *err)
+static int clusters_put(struct fs_out *out, struct make_plan *plan, struct plat_err *err)
 {
     struct file_order order = {.plan = plan};
     int r = 0;
@@ -190,8 +189,8 @@ static int clusters_put(struct fat32_out *out, struct make_plan *plan, struct pl
         if (fat32_item_is_dir(item))
             r = fat32_write_directory(out, plan, index, err);
         else if (item->first_cluster != 0)
-            r = fat32_out_file(out, fat32_cluster_offset(&plan->geo, item->first_cluster), plan->tree,
-                               item->node, err);
+            r = fs_out_content(out, fat32_cluster_offset(&plan->geo, item->first_cluster), plan->tree,
+                               item->node, NULL, err);
     }
     tree_ahead_close(out->ahead);
     out->ahead = NULL;
@@ -201,7 +200,7 @@ static int clusters_put(struct fat32_out *out, struct make_plan *plan, struct pl
 int fat32_plan_write(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
                      struct plat_err *err)
 {
-    struct fat32_out out = {0};
+    struct fs_out out = {0};
     uint8_t media = 0;
 
     if (!plan->settled || dev->size_bytes < plan->geo.end_offset)
@@ -209,7 +208,7 @@ int fat32_plan_write(struct make_plan *plan, struct plat_dev *dev, struct progre
                        (unsigned long long)dev->size_bytes);
     int r = media_of(&media, err);
     if (r == 0)
-        r = fat32_out_open(&out, dev, progress, err);
+        r = fs_out_open(&out, dev, progress, err);
     if (r < 0)
         return r;
     r = boot_set_put(&out, plan, 0, err);
@@ -220,7 +219,7 @@ int fat32_plan_write(struct make_plan *plan, struct plat_dev *dev, struct progre
     if (r == 0)
         r = clusters_put(&out, plan, err);
     if (r == 0)
-        r = fat32_out_flush(&out, err);
-    fat32_out_close(&out);
+        r = fs_out_flush(&out, err);
+    fs_out_close(&out);
     return r;
 }

@@ -6,7 +6,8 @@
  *
  * A long name is written only where the 8.3 name and its two case bits do not give the name back: Windows,
  * mtools, Linux and UEFI all honour the bits, and one entry a file is saved. */
-#include "formats/fat32/write_out.h"
+#include "formats/fat32/plan.h"
+#include "lib/fs/out.h"
 #include "lib/hash/hash.h"
 
 enum { LONG_PADDING = 0xFFFF, LONG_END = 0x0000 };
@@ -16,13 +17,13 @@ static const uint8_t DOT_DOT_NAME[FAT32_SHORT_BYTES + 1] = "..         ";
 
 /* Entries go one behind the other; a directory of 2 MiB does not fit in the buffer as a whole. */
 struct slots {
-    struct fat32_out *out;
+    struct fs_out *out;
     uint64_t offset;
 };
 
 static int slot_take(struct slots *slots, uint8_t **ret, struct plat_err *err)
 {
-    int r = fat32_out_take(slots->out, slots->offset, FAT32_DIR_ENTRY_BYTES, ret, err);
+    int r = fs_out_take(slots->out, slots->offset, FAT32_DIR_ENTRY_BYTES, ret, err);
     slots->offset += FAT32_DIR_ENTRY_BYTES;
     return r;
 }
@@ -144,7 +145,7 @@ static int child_put(struct slots *slots, const struct fat32_item *item, struct 
                      item->first_cluster, is_dir ? 0 : (uint32_t)node->size_bytes, err);
 }
 
-int fat32_write_directory(struct fat32_out *out, const struct make_plan *plan, uint32_t index,
+int fat32_write_directory(struct fs_out *out, const struct make_plan *plan, uint32_t index,
                           struct plat_err *err)
 {
     const struct fat32_item *dir = &plan->items[index];
