@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "inspect/open.h"
 #include "inspect/render.h"
@@ -14,8 +15,10 @@ struct report {
     const struct cli *cli;
     const char *image;
     struct strbuf out;
-    bool json, quiet;
-    uint64_t max; /* findings to show */
+    bool json, quiet, data;
+    uint64_t data_bytes; /* read by --data */
+    uint64_t data_ns;    /* and how long it took */
+    uint64_t max;        /* findings to show */
     uint64_t shown;
     uint64_t left_off;
 };
@@ -115,6 +118,13 @@ static void closing_line(struct report *report, const struct verify_totals *tota
     strbuf_puts(out, paint(cli, PAINT_PLAIN));
     strbuf_puts(out, " in ");
     render_plural(out, totals->structures, "structure");
+    if (report->data && report->data_bytes > 0) {
+        char size[16], rate[16];
+        format_size(report->data_bytes, size);
+        double seconds = (double)(report->data_ns + 1) / 1e9;
+        format_size((uint64_t)((double)report->data_bytes / seconds), rate);
+        strbuf_printf(out, ", %s of contents at %s/s", size, rate);
+    }
     if (report->left_off > 0) {
         strbuf_puts(out, " (");
         render_plural(out, report->left_off, "finding");
@@ -132,20 +142,41 @@ static int cannot(struct report *report, struct plat_err *err)
     return cli_fail(report->cli, err);
 }
 
+/* Every byte of the contents, with a progress line. */
+static int verify_data(struct report *report, const struct inspect_image *image,
+                       const struct finding_sink *sink, struct verify_totals *totals, struct plat_err *err)
+{
+    struct cli_progress bar;
+    struct timespec start, end;
+    cli_progress_init(&bar, report->cli, "reading", 0);
+    (void)clock_gettime(CLOCK_MONOTONIC, &start);
+    int r = stack_scrub(image->stack, sink, totals, &bar.progress, err);
+    (void)clock_gettime(CLOCK_MONOTONIC, &end);
+    cli_progress_done(&bar);
+    report->data_bytes = bar.progress.done_bytes;
+    report->data_ns = (uint64_t)((end.tv_sec - start.tv_sec) * 1000000000 + end.tv_nsec - start.tv_nsec);
+    return r;
+}
+
 static int verify_layers(struct report *report, const struct inspect_image *image,
                          struct verify_totals *totals, struct plat_err *err)
 {
     const struct finding_sink sink = {.fn = on_finding, .ctx = report};
     report->shown = 0;
     report->left_off = 0;
+    report->data_bytes = 0;
     if (report->json)
         strbuf_puts(&report->out, ", \"findings\": [");
     int r = stack_verify(image->stack, &sink, totals, err);
+    if (r == 0 && report->data)
+        r = verify_data(report, image, &sink, totals, err);
     if (report->json)
         strbuf_printf(&report->out,
                       "],\n \"totals\": {\"errors\": %" PRIu64 ", \"warnings\": %" PRIu64
-                      ", \"notes\": %" PRIu64 ", \"structures\": %" PRIu64 ", \"not_shown\": %" PRIu64 "}",
-                      totals->errors, totals->warnings, totals->notes, totals->structures, report->left_off);
+                      ", \"notes\": %" PRIu64 ", \"structures\": %" PRIu64 ", \"data_bytes\": %" PRIu64
+                      ", \"not_shown\": %" PRIu64 "}",
+                      totals->errors, totals->warnings, totals->notes, totals->structures, report->data_bytes,
+                      report->left_off);
     else if (!report->quiet && r == 0)
         closing_line(report, totals);
     return r == PLAT_ESTOP ? 0 : r;
@@ -178,7 +209,10 @@ static int verify_one(struct report *report, const struct inspect_options *optio
 
 static int run(struct cli *cli)
 {
-    struct report report = {.cli = cli, .json = cli_flag(cli, "json"), .quiet = cli_flag(cli, "quiet")};
+    struct report report = {.cli = cli,
+                            .json = cli_flag(cli, "json"),
+                            .quiet = cli_flag(cli, "quiet"),
+                            .data = cli_flag(cli, "data")};
     struct inspect_options options;
     struct plat_err err = {0};
     int code = EXIT_YES;
@@ -208,6 +242,9 @@ static const struct option_desc options_table[] = {
     INSPECT_IMAGE_OPTIONS,
     {.name = "json", .kind = OPTION_FLAG, .doc = "print findings and totals as JSON"},
     {.letter = 'q', .name = "quiet", .kind = OPTION_FLAG, .doc = "print nothing; the exit code tells"},
+    {.name = "data",
+     .kind = OPTION_FLAG,
+     .doc = "read file contents as well: checksums, free space, padding"},
     {.name = "strict", .kind = OPTION_FLAG, .doc = "warnings count as faults, too"},
     {.name = "max",
      .kind = OPTION_NUMBER,
@@ -220,23 +257,29 @@ const struct command command_verify = {
     .group = "Inspect",
     .summary = "check every layer of an image",
     .synopsis = "IMAGE...",
-    .doc = "Checks every structure of every layer of each IMAGE (partition tables, filesystems) against its "
-           "layout:\n"
-           "constants, checksums, counts, copies, reserved bytes, and what the layers say of one another; "
-           "then chains,\n"
-           "directories and overlaps. Each finding names the path and absolute byte offset of what is wrong, "
-           "what was\n"
-           "expected and found, and who refuses such an image: firmware, kernels, tools.\n"
-           "\n"
-           "Exit code: 0 no errors (warnings and notes do not count, unless --strict); 1 errors were found; "
-           "2 an image\n"
-           "cannot be read, or nothing in it is recognised.\n"
-           "\n"
-           "With --json: one object {image, findings, totals}, with \"error\" in it where the work could not "
-           "be done; a list\n"
-           "of them for more than one IMAGE.\n",
+    .doc =
+        "Checks every structure of every layer of each IMAGE (partition tables, filesystems) against its "
+        "layout:\n"
+        "constants, checksums, counts, copies, reserved bytes, and what the layers say of one another; "
+        "then chains,\n"
+        "directories and overlaps. Each finding names the path and absolute byte offset of what is wrong, "
+        "what was\n"
+        "expected and found, and who refuses such an image: firmware, kernels, tools.\n"
+        "\n"
+        "With --data every byte of the contents is read as well, in ascending order, and compared with its "
+        "checksum;\n"
+        "free space and padding must be zero. Formats without checksums of contents say so in a note.\n"
+        "\n"
+        "Exit code: 0 no errors (warnings and notes do not count, unless --strict); 1 errors were found; "
+        "2 an image\n"
+        "cannot be read, or nothing in it is recognised.\n"
+        "\n"
+        "With --json: one object {image, findings, totals}, with \"error\" in it where the work could not "
+        "be done; a list\n"
+        "of them for more than one IMAGE.\n",
     .examples = "  plat verify disk.img\n"
                 "  plat verify --strict -p esp disk.img\n"
+                "  plat verify --data root.img\n"
                 "  plat verify --json disk.img | jq '.findings[].path'\n"
                 "  plat verify --schema myformat.json image.bin\n",
     .options = options_table,

@@ -173,6 +173,11 @@ struct fs_driver {
 
     int (*walk)(struct fs *fs, const struct walk_sink *sink, struct plat_err *err);
     int (*check)(struct fs *fs, const struct finding_sink *sink, struct plat_err *err);
+    /* All that walk and check leave unread: contents against their checksums, free space and padding against
+     * zero; in ascending order of offset, with each byte read added to progress (NULL: nobody looks). NULL
+     * where a format has no checksums of contents. What walk or check reports is not reported again. */
+    int (*scrub)(struct fs *fs, const struct finding_sink *sink, struct progress *progress,
+                 struct plat_err *err);
     const struct fs_maker *maker;
 };
 

@@ -275,3 +275,42 @@ int stack_verify(struct stack *stack, const struct finding_sink *sink, struct ve
     free(verify.buf);
     return rc;
 }
+
+/* ---- contents ---- */
+
+static int scrub_one(struct stack_verify *verify, struct stack_layer *layer, struct progress *progress)
+{
+    verify->layer = layer;
+    const struct finding_sink translated = {.fn = translate_finding, .ctx = verify};
+    struct layer_verify one = {.outer = &translated, .err = verify->err};
+    struct plat_err why = {0};
+    one.counted = (struct finding_sink){.fn = count_finding, .ctx = &one};
+    int rc;
+    if (layer->driver->scrub != NULL) {
+        rc = layer->driver->scrub(layer->fs, &one.counted, progress, &why);
+        rc = step_result(&one, rc, &why, "scrub");
+    } else {
+        rc = finding_report(&one.counted, SEVERITY_NOTE, "no-data-checksums", "", NULL, NULL,
+                            "%s keeps no checksums of file contents: they cannot be checked",
+                            layer->driver->name);
+    }
+    add_totals(verify->totals, &one.totals);
+    return rc;
+}
+
+int stack_scrub(struct stack *stack, const struct finding_sink *sink, struct verify_totals *totals,
+                struct progress *progress, struct plat_err *err)
+{
+    struct stack_verify verify = {.outer = sink, .stack = stack, .totals = totals, .err = err};
+    int rc = 0;
+    for (size_t i = 0; progress != NULL && i < stack->n_layers; i++)
+        if (stack->layers[i].fs != NULL && stack->layers[i].driver->scrub != NULL)
+            progress->total_bytes += stack->layers[i].dev->size_bytes;
+    for (size_t i = 0; rc == 0 && i < stack->n_layers; i++) {
+        struct stack_layer *layer = &stack->layers[i];
+        if (layer->fs != NULL && layer->driver->readdir != NULL)
+            rc = scrub_one(&verify, layer, progress);
+    }
+    strbuf_free(&verify.path);
+    return rc;
+}

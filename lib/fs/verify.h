@@ -15,5 +15,10 @@ int fs_verify(struct fs *fs, const struct finding_sink *sink, struct verify_tota
 /* All layers; paths with prefix, offsets absolute. Layers that failed to open are error findings. */
 int stack_verify(struct stack *stack, const struct finding_sink *sink, struct verify_totals *totals,
                  struct plat_err *err);
+/* The contents of all layers, after stack_verify: what the drivers' scrub finds is added to totals, and a
+ * filesystem without checksums of contents is a note. `progress` (NULL: nobody looks) counts bytes read and gets
+ * its total. */
+int stack_scrub(struct stack *stack, const struct finding_sink *sink, struct verify_totals *totals,
+                struct progress *progress, struct plat_err *err);
 
 #endif

@@ -95,6 +95,15 @@ EOF
     [[ "$output" == *"not shown"* && "$output" != *" 0 warnings"* ]]
 }
 
+@test "verify: --data says where contents have no checksums" {
+    run plat verify --data disk.img
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"note: "*"fat32 keeps no checksums of file contents"* ]]
+    plat verify --data --json disk.img | grep -q '"data_bytes": 0'
+    run plat verify disk.img
+    [[ "$output" != *"no checksums of file contents"* ]]
+}
+
 @test "verify: nothing recognised, no such file, a directory, FAT16: cannot (2), with the reason" {
     run plat verify tree/zeros
     [ "$status" -eq 2 ]
