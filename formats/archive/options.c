@@ -1,5 +1,6 @@
 /* Options of cpio and tar: one list, for parsing and for help. */
 #include "formats/archive/private.h"
+#include "lib/fs/options.h"
 
 #include <string.h>
 
@@ -46,27 +47,6 @@ const char *archive_codec_name(enum archive_codec codec)
     return codecs[codec].name;
 }
 
-/* Index of the option's text in the '|'-separated choices of its description. */
-static int read_choice(size_t which, json_t *value, size_t *ret, struct plat_err *err)
-{
-    const struct make_option_desc *desc = &archive_option_descs[which];
-    const char *text = json_string_value(value);
-    const char *choice = desc->argument;
-    for (size_t i = 0; text != NULL; i++) {
-        size_t n = strcspn(choice, "|");
-        if (strlen(text) == n && strncmp(choice, text, n) == 0) {
-            *ret = i;
-            return 0;
-        }
-        if (choice[n] == '\0')
-            break;
-        choice += n + 1;
-    }
-    return err_set(err, PLAT_EINVALID, "option %s: expected %s, found %s%s%s", desc->name, desc->argument,
-                   text != NULL ? "'" : "something that is not text", text != NULL ? text : "",
-                   text != NULL ? "'" : "");
-}
-
 static int read_option(const char *name, json_t *value, struct archive_options *o, struct plat_err *err)
 {
     size_t which = 0;
@@ -76,7 +56,7 @@ static int read_option(const char *name, json_t *value, struct archive_options *
         which++;
     switch (which) {
     case OPTION_COMPRESS:
-        r = read_choice(which, value, &choice, err);
+        r = make_option_choice(&archive_option_descs[which], value, &choice, err);
         o->codec = (enum archive_codec)choice;
         return r;
     case OPTION_LEVEL:
@@ -86,11 +66,11 @@ static int read_option(const char *name, json_t *value, struct archive_options *
         o->level = (unsigned)json_integer_value(value);
         return 0;
     case OPTION_OWNER:
-        r = read_choice(which, value, &choice, err);
+        r = make_option_choice(&archive_option_descs[which], value, &choice, err);
         o->keep_owner = choice == 1;
         return r;
     case OPTION_MODES:
-        r = read_choice(which, value, &choice, err);
+        r = make_option_choice(&archive_option_descs[which], value, &choice, err);
         o->portable_modes = choice == 1;
         return r;
     case OPTION_NODE:

@@ -1,13 +1,10 @@
 /* Judging: layout checks on all that a walk yields, the layout's own rules, what the driver knows, and what
  * only the whole disk shows. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/fs/stack_private.h"
 #include "lib/fs/verify.h"
-
-enum { GAP_READ_BYTES = 64 * 1024 };
 
 /* ---- one layer ---- */
 
@@ -117,7 +114,6 @@ struct stack_verify {
     struct strbuf path;
     struct verify_totals *totals;
     struct layer_verify gaps; /* findings of the stack itself */
-    uint8_t *buf;
     struct plat_err *err;
 };
 
@@ -198,41 +194,13 @@ static int verify_boot_types(struct stack_verify *verify)
     return 0;
 }
 
-/* The first byte in the gap that is not zero; false when all are. */
-static int find_nonzero(struct stack_verify *verify, struct range gap, bool *ret_found, uint64_t *ret_at)
-{
-    uint64_t at = gap.start;
-    const uint64_t end = gap.start + gap.bytes;
-    struct range data;
-    while (at < end && dev_next_data(verify->stack->dev, at, &data) && data.start < end) {
-        uint64_t stop = data.start + data.bytes < end ? data.start + data.bytes : end;
-        for (at = data.start > at ? data.start : at; at < stop;) {
-            size_t n = stop - at < GAP_READ_BYTES ? (size_t)(stop - at) : GAP_READ_BYTES;
-            int rc = dev_read(verify->stack->dev, at, verify->buf, n, verify->err);
-            if (rc != 0)
-                return rc;
-            for (size_t i = 0; !bytes_all(verify->buf, n, 0) && i < n; i++) {
-                if (verify->buf[i] != 0) {
-                    *ret_at = at + i;
-                    *ret_found = true;
-                    return 0;
-                }
-            }
-            at += n;
-        }
-        at = stop;
-    }
-    *ret_found = false;
-    return 0;
-}
-
 static int verify_gap(void *ctx, size_t index, struct range gap)
 {
     struct stack_verify *verify = ctx;
     const uint64_t base = verify->stack->dev->base_offset;
     bool found = false;
     uint64_t at = 0;
-    int rc = find_nonzero(verify, gap, &found, &at);
+    int rc = dev_find_nonzero(verify->stack->dev, gap, &found, &at, verify->err);
     if (rc != 0 || !found)
         return rc;
     char path[32], text[256];
@@ -258,8 +226,7 @@ int stack_verify(struct stack *stack, const struct finding_sink *sink, struct ve
     struct stack_verify verify = {.outer = sink, .stack = stack, .totals = totals, .err = err};
     verify.gaps.outer = sink;
     verify.gaps.counted = (struct finding_sink){.fn = count_finding, .ctx = &verify.gaps};
-    verify.buf = malloc(GAP_READ_BYTES);
-    int rc = verify.buf == NULL ? err_nomem(err, "verifying an image") : 0;
+    int rc = 0;
     for (size_t i = 0; rc == 0 && i < stack->n_layers; i++)
         rc = verify_one(&verify, &stack->layers[i]);
     /* With -p only one partition is judged, and the disk around it is not. */
@@ -272,7 +239,6 @@ int stack_verify(struct stack *stack, const struct finding_sink *sink, struct ve
         rc = stack_gaps(stack, verify_gap, &verify, err);
     add_totals(totals, &verify.gaps.totals);
     strbuf_free(&verify.path);
-    free(verify.buf);
     return rc;
 }
 

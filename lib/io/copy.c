@@ -6,7 +6,7 @@
 
 #include "lib/io/private.h"
 
-enum { COPY_CHUNK_BYTES = 1 << 20 };
+enum { COPY_CHUNK_BYTES = 1 << 20, ZERO_CHUNK_BYTES = 64 * 1024 };
 
 /* The descriptor-backed device under windows, with the offset moved along; NULL when there is none. */
 static struct plat_dev *underlying(struct plat_dev *dev, uint64_t *offset)
@@ -134,4 +134,36 @@ bool dev_next_data(struct plat_dev *dev, uint64_t from, struct range *ret)
     }
     *ret = (struct range){from, dev->size_bytes - from};
     return true;
+}
+
+int dev_find_nonzero(struct plat_dev *dev, struct range part, bool *ret_found, uint64_t *ret_at,
+                     struct plat_err *err)
+{
+    uint8_t *buf = malloc(ZERO_CHUNK_BYTES);
+    if (buf == NULL)
+        return err_nomem(err, "looking for bytes that are not zero");
+    const uint64_t end = part.start + part.bytes;
+    uint64_t at = part.start;
+    struct range data;
+    bool found = false;
+    int rc = 0;
+    while (rc == 0 && !found && at < end && dev_next_data(dev, at, &data) && data.start < end) {
+        uint64_t stop = data.start + data.bytes < end ? data.start + data.bytes : end;
+        at = data.start > at ? data.start : at;
+        while (rc == 0 && !found && at < stop) {
+            size_t n = (size_t)least_of(stop - at, ZERO_CHUNK_BYTES), i = 0;
+            rc = dev_read(dev, at, buf, n, err);
+            found = rc == 0 && !bytes_all(buf, n, 0);
+            while (found && buf[i] == 0)
+                i++;
+            at += found ? i : n;
+        }
+    }
+    free(buf);
+    if (rc != 0)
+        return rc;
+    *ret_found = found;
+    if (found)
+        *ret_at = at;
+    return 0;
 }

@@ -58,6 +58,9 @@ void dev_close(struct plat_dev *dev);
 int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n, struct plat_err *err);
 /* The next range at or after `from` that may hold non-zero bytes (SEEK_DATA); whole rest where unknown. */
 bool dev_next_data(struct plat_dev *dev, uint64_t from, struct range *ret);
+/* The first byte of `part` that is not zero, if there is one; holes are not read. */
+int dev_find_nonzero(struct plat_dev *dev, struct range part, bool *ret_found, uint64_t *ret_at,
+                     struct plat_err *err);
 
 /* New output. The size is fixed at once (sparse). path "-" writes to standard output; a symbolic link stays, and the
  * file that it leads to is replaced. */
