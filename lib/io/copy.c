@@ -147,7 +147,13 @@ int dev_find_nonzero(struct plat_dev *dev, struct range part, bool *ret_found, u
     struct range data;
     bool found = false;
     int rc = 0;
-    while (rc == 0 && !found && at < end && dev_next_data(dev, at, &data) && data.start < end) {
+    /* To look for a hole may cost more than to read: a file in memory is searched page by page for its end. */
+    bool small = part.bytes <= ZERO_CHUNK_BYTES;
+    while (rc == 0 && !found && at < end) {
+        if (small)
+            data = part;
+        else if (!dev_next_data(dev, at, &data) || data.start >= end)
+            break;
         uint64_t stop = data.start + data.bytes < end ? data.start + data.bytes : end;
         at = data.start > at ? data.start : at;
         while (rc == 0 && !found && at < stop) {
