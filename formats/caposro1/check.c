@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Behind a record that cannot be used nobody knows where the next things should be. */
+#define NOT_KNOWN UINT64_MAX
+
 struct check {
     struct volume *vol;
     const struct finding_sink *sink;
@@ -117,7 +120,7 @@ static int check_name(struct check *check, uint32_t index, const struct ro1_node
         memcpy(check->name, name, node->name_bytes);
         check->name_bytes = node->name_bytes;
     }
-    if (rc == 0 && node->name_offset != check->next_string)
+    if (rc == 0 && check->next_string != NOT_KNOWN && node->name_offset != check->next_string)
         rc = report(check, index, "ro1-strings", "name_offset",
                     "the name is not right behind the string before it: a gap, or an overlap");
     check->next_string = node->name_offset + node->name_bytes +
@@ -148,13 +151,13 @@ static int check_places(struct check *check, uint32_t index, const struct ro1_no
 {
     int rc = 0;
     if (node->kind == CAPOSRO1_NODE_KIND_FILE && node->size_bytes > 0) {
-        if (node->first_block != check->next_block)
+        if (check->next_block != NOT_KNOWN && node->first_block != check->next_block)
             rc = report(check, index, "ro1-contents", "first_block",
                         "the content is not right behind the one before it: a gap, or an overlap");
         check->next_block = node->first_block + div_up_u64(node->size_bytes, RO1_BLOCK_BYTES);
     }
     if (rc == 0 && node->child_count > 0) {
-        if (node->first_child != check->next_child)
+        if (check->next_child != NOT_KNOWN && node->first_child != check->next_child)
             rc = report(
                 check, index, "ro1-tree", "first_child",
                 "the children are not right behind those of the directory before: a gap, or an overlap");
@@ -171,8 +174,10 @@ static int check_node(struct check *check, uint32_t index)
     if (rc != 0)
         return rc;
     const char *fault = ro1_fault(check->vol, index, record, &field);
-    if (fault != NULL)
+    if (fault != NULL) {
+        check->next_string = check->next_block = check->next_child = NOT_KNOWN;
         return report_record(check, index, field, fault);
+    }
     const struct ro1_node node = ro1_decode(check->vol, record);
     rc = check_parent(check, index, &node);
     if (rc == 0)
@@ -186,7 +191,7 @@ static int check_end(struct check *check, const char *path, uint64_t found, uint
                      const char *what)
 {
     const uint64_t offset = 0;
-    if (found == expected)
+    if (found == expected || found == NOT_KNOWN)
         return 0;
     return finding_report(check->sink, SEVERITY_ERROR, "ro1-end", path, &offset, NULL,
                           "%s end at %llu, and the superblock says %llu", what, (unsigned long long)found,
