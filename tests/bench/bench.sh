@@ -103,6 +103,23 @@ row flat "20,000 small files in one directory" 200 1 20000 "-" "37"
 row clash "2,500 names whose 8.3 aliases collide" 64 1 2500 "-" "400"
 row big "one file of 400 MB" 512 3 1 "3.5" "0.9"
 
+# caposro1 beside a plain copy of the same tree; plat's time includes the verification of the structures.
+run_ro1() { "$plat" mk caposro1 "$1" -o "$work/out/ro1.img"; }
+run_cp() { cp -a "$1" "$work/out/copy" 2>/dev/null || [ -d "$work/out/copy" ]; }
+native=$work/native
+: > "$native"
+native_row() { # TITLE DIR
+    local p c
+    echo "$1: caposro1 and cp -a" >&2
+    p=$(best 5 run_ro1 "$2")
+    c=$(best 5 run_cp "$2")
+    printf '| %s | %s | %s | %s (1) |\n' "$1" "$p" "$c" "$(ratio "$c" "$p")" >> "$native"
+}
+native_row "20,000 small files, 100 a directory" "$work/tree"
+cp -a /usr/share/. "$work/share" 2>/dev/null || true
+native_row "/usr/share, $(find "$work/share" | wc -l) files and directories, $(du -sm "$work/share" | cut -f1) MiB" "$work/share"
+rm -rf "$work/share"
+
 recipe tree 4094
 rm -rf "$work/out"; mkdir -p "$work/out"
 run_plat tree 4094 >/dev/null
@@ -126,6 +143,12 @@ dump=$(cat "$work/rss")
     echo "| case | find + cat | plat | genimage | sfdisk + mkfs.fat + mcopy | genimage / plat (target) | mcopy / plat (target) | plat's peak KiB, of allowed |"
     echo "| --- | --- | --- | --- | --- | --- | --- | --- |"
     cat "$table"
+    echo
+    echo "Native formats, beside a copy on the same tmpfs:"
+    echo
+    echo "| case | plat mk caposro1 | cp -a | cp / plat (target) |"
+    echo "| --- | --- | --- | --- |"
+    cat "$native"
     echo
     echo "A 4 GiB disk with the 20,000 files of the second row: \`plat verify\` $verify s and $verify_kib KiB (targets: 2 s, 131072 KiB);"
     echo "\`plat dump --json\` ${dump% *} s and ${dump#* } KiB."
