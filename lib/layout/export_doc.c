@@ -576,6 +576,8 @@ int doc_write(const struct layout *layout, const struct doc_format *format, stru
     sentence(&text, "Numbers are ");
     strbuf_printf(&text, "%s-endian unless a type says otherwise.", layout->big_endian ? "big" : "little");
     format->paragraph(&d, doc_take(&d, &text));
+    if (layout->drawing[0] != '\0')
+        format->drawing(&d, layout->drawing);
     write_identify(&d);
     write_params(&d);
     write_map(&d);

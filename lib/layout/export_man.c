@@ -155,6 +155,17 @@ static void paragraph(struct doc *d, const char *text)
     write_lines(&d->out, text);
 }
 
+static void drawing(struct doc *d, const char *lines)
+{
+    strbuf_puts(&d->out, ".Bd -literal -offset indent\n");
+    for (const char *s = lines; *s != '\0'; s++) {
+        if (s == lines || s[-1] == '\n')
+            strbuf_puts(&d->out, "\\&");
+        add_char(&d->out, *s);
+    }
+    strbuf_puts(&d->out, ".Ed\n");
+}
+
 /* Leaves out short columns in which no row has anything. */
 static bool column_used(const struct doc_table *t, size_t column)
 {
@@ -272,6 +283,7 @@ int layout_export_man(const struct layout *layout, struct strbuf *ret, struct pl
                                            .section = section,
                                            .type = type_heading,
                                            .paragraph = paragraph,
+                                           .drawing = drawing,
                                            .table = table,
                                            .items = items,
                                            .end = end};

@@ -82,6 +82,16 @@ static void paragraph(struct doc *d, const char *text)
     strbuf_putc(&d->out, '\n');
 }
 
+static void drawing(struct doc *d, const char *lines)
+{
+    /* Indented by four: no fence that a line could close. */
+    for (const char *s = lines; *s != '\0'; s++) {
+        if (s == lines || s[-1] == '\n')
+            strbuf_puts(&d->out, s == lines ? "\n    " : "    ");
+        strbuf_putc(&d->out, *s);
+    }
+}
+
 static void table(struct doc *d, const struct doc_table *t)
 {
     strbuf_puts(&d->out, "\n|");
@@ -126,6 +136,7 @@ int layout_export_markdown(const struct layout *layout, struct strbuf *ret, stru
                                                .section = section,
                                                .type = type_heading,
                                                .paragraph = paragraph,
+                                               .drawing = drawing,
                                                .table = table,
                                                .items = items,
                                                .end = end};

@@ -29,6 +29,7 @@ struct doc_format {
     void (*section)(struct doc *d, const char *title);
     void (*type)(struct doc *d, const struct type *type); /* heading of a type */
     void (*paragraph)(struct doc *d, const char *text);
+    void (*drawing)(struct doc *d, const char *lines); /* schema text as it is, not marked */
     void (*table)(struct doc *d, const struct doc_table *table);
     void (*items)(struct doc *d, const struct doc_item *items, size_t n);
     void (*end)(struct doc *d);

@@ -3,7 +3,7 @@
  * The language (the full reference with examples is man/plat-layout.5; its JSON Schema is
  * schemas/layout.schema.json):
  *
- *   { "layout": "gpt", "title": "...", "spec": "...", "doc": "...", "endian": "little" | "big",
+ *   { "layout": "gpt", "title": "...", "spec": "...", "doc": "...", "drawing": [LINE, ...], "endian": "little" | "big",
  *     "params":   { NAME: { "default": N, "unit": U, "doc": D, "choices": [N, ...] } },
  *     "identify": [ { "at": EXPR, "bytes": "text" | "hex:55aa" } ],     any one matching identifies the format
  *     "types":    { NAME: TYPE },
@@ -85,6 +85,8 @@ enum {
     LAYOUT_MAX_NESTING = 16, /* struct within struct */
     LAYOUT_MAX_STRUCT_BYTES = 1 << 20,
     LAYOUT_MAX_NAME_BYTES = 64,
+    LAYOUT_MAX_DRAWING_LINES = 100,
+    LAYOUT_MAX_DRAWING_BYTES = 100, /* of a line */
     LAYOUT_ID_BYTES = 16,
     LAYOUT_ID_TEXT_BYTES = 37 /* 36 characters and a NUL */
 };
@@ -242,6 +244,7 @@ struct layout {
     const char *title;
     const char *spec;
     const char *doc;
+    const char *drawing;     /* lines, each with its newline; "" when none */
     const char *source_name; /* file it came from, for messages */
     bool big_endian;
     const struct param *params;

@@ -313,14 +313,43 @@ static int load_map(struct loader *ld, json_t *json)
     return 0;
 }
 
+/* A picture in characters, line by line, for the manual page. */
+static int load_drawing(struct loader *ld, json_t *lines)
+{
+    struct strbuf text = {0};
+    int rc = 0;
+    if (lines == NULL)
+        return 0;
+    if (!json_is_array(lines) || json_array_size(lines) > LAYOUT_MAX_DRAWING_LINES)
+        return load_fail(ld, "\"drawing\" must be an array of at most %d lines", LAYOUT_MAX_DRAWING_LINES);
+    for (size_t i = 0; rc == 0 && i < json_array_size(lines); i++) {
+        const char *line = json_string_value(json_array_get(lines, i));
+        size_t n = line != NULL ? strlen(line) : 0;
+        if (line == NULL || n > LAYOUT_MAX_DRAWING_BYTES ||
+            n != json_string_length(json_array_get(lines, i)) || strpbrk(line, "\n\r\t\033") != NULL)
+            rc = load_fail(
+                ld, "line %zu of \"drawing\" must be text of at most %d bytes without line ends or tabs", i,
+                LAYOUT_MAX_DRAWING_BYTES);
+        else
+            strbuf_printf(&text, "%s\n", line);
+    }
+    if (rc == 0) {
+        ld->layout->drawing = text.failed ? NULL : arena_strdup(&ld->layout->arena, strbuf_str(&text));
+        rc = ld->layout->drawing == NULL ? load_nomem(ld) : 0;
+    }
+    strbuf_free(&text);
+    return rc;
+}
+
 static int load_head(struct loader *ld, json_t *json)
 {
     struct layout *l = ld->layout;
     static const char *const endians[] = {"little", "big", NULL};
-    l->title = l->spec = l->doc = "";
+    l->title = l->spec = l->doc = l->drawing = "";
     if (!json_is_object(json))
         return load_fail(ld, "a layout must be a JSON object");
-    int rc = load_keys(ld, json, "$schema layout title spec doc endian params identify types map rules");
+    int rc =
+        load_keys(ld, json, "$schema layout title spec doc drawing endian params identify types map rules");
     if (rc == 0)
         rc = load_text(ld, json, "layout", &l->name);
     if (rc == 0 && l->name == NULL)
@@ -333,6 +362,8 @@ static int load_head(struct loader *ld, json_t *json)
         rc = load_text(ld, json, "spec", &l->spec);
     if (rc == 0)
         rc = load_text(ld, json, "doc", &l->doc);
+    if (rc == 0)
+        rc = load_drawing(ld, json_object_get(json, "drawing"));
     int endian = -1;
     if (rc == 0)
         rc = load_choice(ld, json, "endian", endians, &endian);

@@ -65,3 +65,8 @@ EOF
     command -v mandoc >/dev/null || skip "mandoc is not installed"
     mandoc -T lint -W warning "$page"
 }
+
+@test "a layout's drawing stands in its page and in its Markdown as it is" {
+    "$PLAT" schema doc caposro1 --to man | man -l - 2>/dev/null | grep -Fq 'block 0       +-----'
+    "$PLAT" schema doc caposro1 --to markdown | grep -Fq '    strings_block +-----'
+}
