@@ -17,8 +17,8 @@ bool ro1_superblock_sealed(struct caposro1_superblock superblock, bool assume_ma
         return false;
     if (assume_magic)
         memcpy(copy + CAPOSRO1_SUPERBLOCK_MAGIC_OFFSET, "CAPOSRO1", CAPOSRO1_SUPERBLOCK_MAGIC_BYTES);
-    caposro1_superblock_set_crc32c(edit, 0);
-    return hash_crc32c(0, copy, sizeof copy) == caposro1_superblock_crc32c(superblock);
+    caposro1_superblock_seal(edit);
+    return caposro1_superblock_crc32c(caposro1_superblock_of(edit)) == caposro1_superblock_crc32c(superblock);
 }
 
 static int superblock_bad(struct plat_err *err, const char *path, uint64_t offset, const char *what)

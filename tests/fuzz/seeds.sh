@@ -40,6 +40,12 @@ fuzz_image)
     printf '\x0b\x00\x10\x00\x01\xff\xff' > "$2/fat-boot"
     printf '\x08\x40\x10\x00\x03\x02\x00\x00\x00' > "$2/fat-chain"
     printf '\x00\x00\x00\x80\x03AAAA' > "$2/tail" ;;
+fuzz_caposro1)
+    # One patch each, as above: version, node count, a name's length, a first child.
+    printf '\x08\x00\x00\x02' > "$2/version"
+    printf '\x18\x00\x00\xff\x1c\x00\x00\xff' > "$2/count"
+    printf '\x98\x80\x00\xff' > "$2/name"
+    printf '\x34\x80\x00\x00' > "$2/child" ;;
 fuzz_archive)
     tmp=$(mktemp -d)
     mkdir -p "$tmp/a/b"; echo hello > "$tmp/a/b/file"; ln -s b/file "$tmp/a/link"; ln "$tmp/a/b/file" "$tmp/a/hard"

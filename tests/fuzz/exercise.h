@@ -1,0 +1,67 @@
+/* What every fuzz target of images does with one: open, verify with contents, walk the directories, read. */
+#ifndef PLAT_TESTS_FUZZ_EXERCISE_H
+#define PLAT_TESTS_FUZZ_EXERCISE_H
+
+#include "lib/fs/stack.h"
+#include "lib/fs/verify.h"
+
+static inline int on_finding(void *ctx, const struct finding *finding)
+{
+    (void)finding;
+    return ++*(unsigned *)ctx > 2000 ? PLAT_ESTOP : 0;
+}
+
+struct visit {
+    struct fs *fs;
+    unsigned depth, entries;
+};
+
+static inline int on_dirent(void *ctx, const struct fs_dirent *entry)
+{
+    struct visit *visit = ctx;
+    const struct fs_driver *driver = visit->fs->driver;
+    struct plat_err err;
+    struct fs_stat st;
+    uint8_t buf[4096];
+    size_t got;
+    if (++visit->entries > 500 || visit->depth > 8)
+        return PLAT_ESTOP;
+    if (driver->stat(visit->fs, entry->node, &st, &err) != 0)
+        return 0;
+    struct strbuf target = {0};
+    if (st.kind == TREE_SYMLINK && driver->readlink != NULL)
+        (void)driver->readlink(visit->fs, entry->node, &target, &err);
+    strbuf_free(&target);
+    if (st.kind == TREE_FILE)
+        (void)driver->read(visit->fs, entry->node, 0, buf, sizeof buf, &got, &err);
+    if (st.kind != TREE_DIR)
+        return 0;
+    visit->depth++;
+    int rc = driver->readdir(visit->fs, entry->node, on_dirent, visit, &err);
+    visit->depth--;
+    return rc == PLAT_ESTOP ? rc : 0;
+}
+
+static inline void exercise(struct plat_dev *disk, bool degraded)
+{
+    struct stack_options options = {.degraded = degraded};
+    struct verify_totals totals = {0};
+    struct stack *stack;
+    struct plat_err err;
+    unsigned findings = 0;
+    struct finding_sink sink = {on_finding, &findings};
+    if (stack_open(disk, &options, &stack, &err) != 0)
+        return;
+    (void)stack_verify(stack, &sink, &totals, &err);
+    (void)stack_scrub(stack, &sink, &totals, NULL, &err);
+    for (size_t i = 0; i < stack->n_layers; i++) {
+        struct fs *fs = stack->layers[i].fs;
+        uint64_t root;
+        struct visit visit = {.fs = fs};
+        if (fs != NULL && fs->driver->readdir != NULL && fs->driver->root(fs, &root, &err) == 0)
+            (void)fs->driver->readdir(fs, root, on_dirent, &visit, &err);
+    }
+    stack_close(stack);
+}
+
+#endif
