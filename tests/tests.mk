@@ -21,6 +21,12 @@ $(B)/gen/%.gen.h $(B)/gen/%.gen.c &: tests/gen/%.json $(B)/layoutc
 	$(call say,LAYOUTC,$<)
 	$(Q)$(B)/layoutc c $< $(B)/gen && touch $(B)/gen/$*.gen.c
 .PRECIOUS: $(B)/gen/agree_%.c $(B)/gen/%.gen.h $(B)/gen/%.gen.c
+# Power cuts: one program for all formats; the unit tests around it are wrappers that choose how much.
+CRASH_SRC := $(wildcard tests/crash/*.c)
+$(B)/unit/crash: $(CRASH_SRC) $(wildcard tests/crash/*.h) $(B)/libplat.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(CRASH_SRC) $(B)/libplat.a $(PKG_LIBS)
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
 $(B)/unit/test_fault_memory: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup,-Wl,--wrap=$(f))
 

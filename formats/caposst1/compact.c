@@ -146,6 +146,7 @@ static int generation_move(struct store *store, uint32_t area, uint64_t old_end,
     }
     st1_table_free(&store->table);
     store->table = fresh;
+    store->table_reach = fresh.count;
     store->cursor_block = store->buffer_block = store->reach_block = cursor;
     return 0;
 }
@@ -234,7 +235,8 @@ int st1_recover(struct store *store, struct plat_err *err)
         rc = dev_write(store->dev, 0, pair->copies[1].bytes, ST1_BLOCK_BYTES, err);
         return rc == 0 ? st1_flush(store, STORE_FLUSH_RECOVER, err) : rc;
     }
-    store->marked = true;
+    /* Zeros that are there already may be on their way: who wrote them need not have flushed. */
+    store->marked = store->unflushed = true;
     if (pair->ruling == 1) {
         struct st1_super again = store->super;
         rc = st1_superblock_write(store, &again, STORE_FLUSH_RECOVER, err);

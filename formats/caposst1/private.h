@@ -36,6 +36,7 @@ struct store {
     struct plat_err fault;  /* degraded: why the table ends early */
     uint64_t cursor_block;  /* behind staged data */
     uint64_t reach_block;   /* free blocks of the live area below this one may be other than zero */
+    uint64_t table_reach;   /* entries of the live table that were written, committed or not */
     uint64_t next_generation;
     bool failed;           /* a write failed: no more changes */
     bool marked;           /* the copy says that a writer is at work */

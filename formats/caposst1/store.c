@@ -449,6 +449,20 @@ int store_commit(struct store *store, struct plat_err *err)
     return rc != 0 ? rc : st1_superblock_write(store, &next, STORE_FLUSH_COMMIT, err);
 }
 
+/* Staged entries that a compaction moved along are in the table on disk: zeros take their place. */
+static int table_restore(struct store *store, struct plat_err *err)
+{
+    const struct st1_super *super = &store->super;
+    uint64_t first = super->entry_count / ST1_ENTRIES_PER_BLOCK;
+    uint64_t end = div_up_u64(store->table_reach, ST1_ENTRIES_PER_BLOCK);
+    if (store->table_reach <= super->entry_count)
+        return 0;
+    store->unflushed = true;
+    store->table_reach = super->entry_count;
+    return block_write(store, super->areas[super->active].first_block + first,
+                       store->table.bytes + first * ST1_BLOCK_BYTES, (end - first) * ST1_BLOCK_BYTES, err);
+}
+
 int store_finish(struct store *store, struct plat_err *err)
 {
     uint8_t bytes[ST1_BLOCK_BYTES];
@@ -459,6 +473,8 @@ int store_finish(struct store *store, struct plat_err *err)
     store->cursor_block = store->buffer_block = store->super.cursor_block;
     store->buffer_used = 0;
     rc = st1_zero(store, store->cursor_block, store->reach_block, err);
+    if (rc == 0)
+        rc = table_restore(store, err);
     if (rc == 0 && store->unflushed)
         rc = st1_flush(store, STORE_FLUSH_CLEAN, err);
     if (rc == 0)
