@@ -198,7 +198,7 @@ static int run_change(struct cli *cli, int (*change)(const struct cli *, struct 
     if (rc != 0 || finished != 0) {
         err_image(&err, cli->args[1]);
         (void)cli_fail(cli, &err);
-        return cli_finish(cli, rc == PLAT_ENOTFOUND ? EXIT_NO : EXIT_CANNOT);
+        return cli_finish(cli, rc == PLAT_ENOTFOUND && change == delete_all ? EXIT_NO : EXIT_CANNOT);
     }
     return cli_finish(cli, EXIT_YES);
 }
