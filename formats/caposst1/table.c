@@ -21,7 +21,7 @@ bool store_key_parse(const char *text, uint8_t ret[STORE_KEY_BYTES])
     for (size_t i = 0; i < 2 * STORE_KEY_BYTES; i++) {
         unsigned digit = (unsigned char)text[i];
         digit = digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10;
-        key[i / 2] = (uint8_t)(key[i / 2] << 4 | digit);
+        key[i / 2] = (uint8_t)((unsigned)key[i / 2] << 4 | digit);
     }
     memcpy(ret, key, sizeof key);
     return true;
