@@ -224,7 +224,7 @@ static int load_end(struct store *store, uint32_t crc, uint64_t cursor, struct p
 int st1_load(struct store *store, struct plat_err *err)
 {
     const struct st1_super *super = &store->super;
-    uint8_t *piece = NULL, small[ST1_BLOCK_BYTES];
+    uint8_t *piece = NULL, small[ST1_BLOCK_BYTES] = {0};
     uint64_t left = super->entry_count, cursor = st1_data_block(super, super->active);
     uint64_t block = super->areas[super->active].first_block;
     uint32_t crc = 0;

@@ -273,8 +273,10 @@ static void test_hostile(void)
                                    41, 1 << 24, UINT32_MAX, INT64_MAX, UINT64_MAX, 1ull << 55};
     unsigned commits = 0, wrong = 0, opened = 0;
     uint64_t random = 1;
-    if (good == NULL || workload(dev, &commits, NULL) != 0)
+    if (good == NULL || workload(dev, &commits, NULL) != 0) {
         printf("Bail out! the workload\n");
+        exit(1);
+    }
     memcpy(good, bytes, BLOCKS * ST1_BLOCK_BYTES);
     for (int i = 0; i < 6000; i++) {
         memcpy(bytes, good, BLOCKS * ST1_BLOCK_BYTES);
