@@ -73,26 +73,11 @@ static int report_nonzero(struct scrub *scrub, const char *id, const char *path,
 /* Bytes of [start, start + bytes) that should be zero; the first that is not is the finding. */
 static int scrub_zero(struct scrub *scrub, uint64_t start, uint64_t bytes, const char *id, const char *path)
 {
-    const uint64_t end = start + bytes;
-    struct range data;
-    int rc = 0;
-    for (uint64_t at = start; at < end && dev_next_data(scrub->store->dev, at, &data) && data.start < end;) {
-        uint64_t stop = data.start + data.bytes < end ? data.start + data.bytes : end;
-        for (at = data.start > at ? data.start : at; at < stop;) {
-            size_t n = stop - at < scrub->buf_bytes ? (size_t)(stop - at) : scrub->buf_bytes;
-            if ((rc = dev_read(scrub->store->dev, at, scrub->buf, n, scrub->err)) != 0)
-                return rc;
-            if (!bytes_all(scrub->buf, n, 0)) {
-                size_t i = 0;
-                while (scrub->buf[i] == 0)
-                    i++;
-                return report_nonzero(scrub, id, path, at + i);
-            }
-            at += n;
-            progress_add(scrub->progress, n);
-        }
-    }
-    return 0;
+    bool found = false;
+    uint64_t at = 0;
+    int rc = dev_find_nonzero(scrub->store->dev, (struct range){start, bytes}, &found, &at, scrub->err);
+    progress_add(scrub->progress, bytes);
+    return rc == 0 && found ? report_nonzero(scrub, id, path, at) : rc;
 }
 
 /* An object whose blocks fit the buffer takes one read. */

@@ -6,6 +6,7 @@
 
 #include "formats/caposst1/caposst1.h"
 #include "formats/caposst1/private.h"
+#include "lib/fs/options.h"
 #include "lib/fs/out.h"
 
 enum { MIN_ENTRIES = 64, HASH_BYTES = 256 * 1024, NS_PER_S = 1000000000 };
@@ -67,24 +68,6 @@ static int option_number(json_t *extra, const char *name, uint64_t max, uint64_t
     return 0;
 }
 
-static int options_known(json_t *extra, struct plat_err *err)
-{
-    const char *name;
-    json_t *value;
-    json_object_foreach(extra, name, value)
-    {
-        size_t i = 0;
-        while (i < N_OPTIONS && strcmp(options_table[i].name, name) != 0)
-            i++;
-        if (i == N_OPTIONS)
-            return err_set(err, PLAT_EINVALID,
-                           "caposst1 has no option '%.80s'; it has version, entries, shadow, region-blocks, "
-                           "hole-first-block and hole-blocks",
-                           name);
-    }
-    return 0;
-}
-
 static int options_read(struct make_plan *plan, const struct make_options *options, struct plat_err *err)
 {
     struct store_shape *shape = &plan->shape;
@@ -93,9 +76,7 @@ static int options_read(struct make_plan *plan, const struct make_options *optio
     if (options->label != NULL || options->uuid != NULL)
         return err_set(err, PLAT_EINVALID, "a store has no %s: leave it out",
                        options->label != NULL ? "label" : "UUID");
-    if (extra != NULL && !json_is_object(extra))
-        return err_set(err, PLAT_EINVALID, "the options of caposst1 must be an object");
-    int rc = options_known(extra, err);
+    int rc = make_options_known(options_table, N_OPTIONS, "caposst1", extra, err);
     if (rc == 0)
         rc = option_number(extra, "version", STORE_VERSION_TIMED, &version, err);
     if (rc == 0)
