@@ -102,6 +102,7 @@ help:
 	'make             build $(B)/plat, libplat.a, libplat.so' \
 	'make demo        install what is missing, build, make and boot a disk' \
 	'make check       install what is missing, build, run every test' \
+	'make check-crash millions of power cuts' \
 	'make install     DESTDIR= PREFIX=/usr/local' \
 	'make lint        include arrows, headers alone, formatting, clang-tidy, cppcheck' \
 	'make asan        the tests under ASan and UBSan; SHARE=1 tries every flipped byte, too' \

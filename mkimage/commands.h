@@ -6,5 +6,6 @@
 
 extern const struct command command_build; /* plat build RECIPE -o DISK */
 extern const struct command command_mk;    /* plat mk FORMAT SOURCE -o IMAGE */
+extern const struct command command_store; /* plat store put|get|has|delete|ls|compact IMAGE */
 
 #endif

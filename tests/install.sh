@@ -25,7 +25,12 @@ for page in man/*.5; do install -m 644 "$page" "$root/share/man/man5/"; done
 for schema in schemas/*.json; do
     case $schema in *.schema.json) continue ;; esac
     name=$(basename "$schema" .json)
-    "$B/plat" schema doc "$name" --to man > "$root/share/man/man5/plat-$name.5"
+    # Where a page is written by hand, the map and the fields follow what it says.
+    if [ -f "man/plat-$name.5" ]; then
+        { cat "man/plat-$name.5"; "$B/plat" schema doc "$name" --to man | sed -n '/^\.Sh MAP/,$p'; }
+    else
+        "$B/plat" schema doc "$name" --to man
+    fi > "$root/share/man/man5/plat-$name.5"
 done
 "$B/plat" completion bash > "$root/share/bash-completion/completions/plat"
 "$B/plat" completion zsh > "$root/share/zsh/site-functions/_plat"

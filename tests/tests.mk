@@ -1,6 +1,6 @@
 # Everything about testing; included by the Makefile.
 
-BATS := $(sort $(wildcard tests/cli/*.bats tests/oracle/*.bats tests/bad/*.bats tests/gen/*.bats tests/golden/*.bats))
+BATS := $(sort $(wildcard tests/cli/*.bats tests/oracle/*.bats tests/bad/*.bats tests/gen/*.bats tests/golden/*.bats tests/crash/*.bats))
 # Layouts that exist for the tests alone; what is generated from them stays out of libplat.
 TEST_LAYOUTS := $(patsubst tests/gen/%.json,%,$(wildcard tests/gen/*.json))
 AGREE_BIN := $(FORMATS:%=$(B)/unit/agree_%) $(TEST_LAYOUTS:%=$(B)/unit/agree_%)
@@ -21,8 +21,14 @@ $(B)/gen/%.gen.h $(B)/gen/%.gen.c &: tests/gen/%.json $(B)/layoutc
 	$(call say,LAYOUTC,$<)
 	$(Q)$(B)/layoutc c $< $(B)/gen && touch $(B)/gen/$*.gen.c
 .PRECIOUS: $(B)/gen/agree_%.c $(B)/gen/%.gen.h $(B)/gen/%.gen.c
+# Power cuts: one program for all formats; the unit tests around it are wrappers that choose how much.
+CRASH_SRC := $(wildcard tests/crash/*.c)
+$(B)/unit/crash: $(CRASH_SRC) $(wildcard tests/crash/*.h) $(B)/libplat.a
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(CRASH_SRC) $(B)/libplat.a $(PKG_LIBS)
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
-$(B)/unit/test_fault_memory: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup,-Wl,--wrap=$(f))
+$(B)/unit/test_fault_memory $(B)/unit/test_store: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup,-Wl,--wrap=$(f))
 
 .PHONY: deps-build deps-test
 deps-build:
@@ -36,8 +42,15 @@ PLAT_TEST_SHARE ?= 1
 .PHONY: check check-built unit
 check: deps-test
 	@$(MAKE) --no-print-directory check-built
-check-built: all $(UNIT_BIN) $(AGREE_BIN)
+check-built: all $(UNIT_BIN) $(AGREE_BIN) $(B)/unit/crash
 	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) CC="$(CC)" PLAT_TEST_SHARE=$(PLAT_TEST_SHARE) bash tests/run.sh $(UNIT_BIN) $(AGREE_BIN) $(BATS)
+# Power cuts in earnest: every subset of up to 16 sectors of each epoch, millions of states.
+CRASH_STATES ?= 5000000
+.PHONY: check-crash
+check-crash: all $(B)/unit/crash
+	@$(B)/unit/crash caposst1 --mutations
+	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 20000
+	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 0 --resume 100
 unit: $(UNIT_BIN) $(AGREE_BIN)
 	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) bash tests/run.sh $(UNIT_BIN) $(AGREE_BIN)
 

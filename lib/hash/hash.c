@@ -95,6 +95,29 @@ void hash_sha256(const void *data, size_t n, uint8_t ret[HASH_SHA256_BYTES])
     sha256_digest(&ctx, HASH_SHA256_BYTES, ret);
 }
 
+/* The library's own state stays out of the header: who hashes need not have nettle's. */
+_Static_assert(sizeof(struct sha256_ctx) <= sizeof(struct hash_sha256_state), "nettle's state fits");
+
+static struct sha256_ctx *ctx_of(struct hash_sha256_state *state)
+{
+    return (void *)state->opaque;
+}
+
+void hash_sha256_begin(struct hash_sha256_state *state)
+{
+    sha256_init(ctx_of(state));
+}
+
+void hash_sha256_add(struct hash_sha256_state *state, const void *data, size_t n)
+{
+    sha256_update(ctx_of(state), n, data);
+}
+
+void hash_sha256_end(struct hash_sha256_state *state, uint8_t ret[HASH_SHA256_BYTES])
+{
+    sha256_digest(ctx_of(state), HASH_SHA256_BYTES, ret);
+}
+
 void hash_derive_guid(const char *seed, const char *role, uint64_t index, uint8_t ret[16])
 {
     char number[24];

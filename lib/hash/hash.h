@@ -15,6 +15,13 @@ uint64_t hash_xxh64(const void *data, size_t n);
 uint8_t hash_sum8ror(uint8_t running, const void *data, size_t n); /* s = ror8(s) + byte */
 enum { HASH_SHA256_BYTES = 32 };
 void hash_sha256(const void *data, size_t n, uint8_t ret[HASH_SHA256_BYTES]);
+/* The same in pieces: begin, add as often as needed, end. */
+struct hash_sha256_state {
+    uint64_t opaque[16];
+};
+void hash_sha256_begin(struct hash_sha256_state *state);
+void hash_sha256_add(struct hash_sha256_state *state, const void *data, size_t n);
+void hash_sha256_end(struct hash_sha256_state *state, uint8_t ret[HASH_SHA256_BYTES]);
 
 /* Identifiers that nobody chose: the first 16 bytes of SHA-256(seed NUL role NUL index), with the version nibble 8
  * (custom, RFC 9562) and variant bits set; on-disk mixed-endian order like any other GUID. */

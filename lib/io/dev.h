@@ -53,6 +53,10 @@ int dev_read(struct plat_dev *dev, uint64_t offset, void *buf, size_t n, struct 
 int dev_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n, struct plat_err *err);
 int dev_flush(struct plat_dev *dev, struct plat_err *err);
 void dev_close(struct plat_dev *dev);
+/* Makes this the only writer: an advisory lock on the whole image file that is below `dev`, held until that file is
+ * closed. PLAT_EIO when another process (or another open of the file) holds it. Readers need no lock. Devices
+ * without a file have nobody to share with. */
+int dev_lock(struct plat_dev *dev, struct plat_err *err);
 /* Copies n bytes from file descriptor `fd` (at its current offset) to the device; fewer in the file is PLAT_EIO
  * ("changed while it was read"). Uses copy_file_range or large reads; holes in the source stay holes. */
 int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n, struct plat_err *err);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
@@ -255,6 +256,29 @@ int dev_fd(const struct plat_dev *dev)
 {
     bool file = dev->ops == &ro_ops || dev->ops == &rw_ops;
     return file ? ((const struct file_dev *)dev)->fd : -1;
+}
+
+int dev_lock(struct plat_dev *dev, struct plat_err *err)
+{
+    uint64_t start;
+    for (struct plat_dev *parent; (parent = dev_window_parent(dev, &start)) != NULL;)
+        dev = parent;
+    int fd = dev_fd(dev), rc;
+    if (fd < 0)
+        return 0;
+    do
+        rc = flock(fd, LOCK_EX | LOCK_NB);
+    while (rc != 0 && errno == EINTR);
+    if (rc == 0)
+        return 0;
+    rc =
+        errno == EWOULDBLOCK
+            ? err_set(
+                  err, PLAT_EIO,
+                  "another program has it open for writing; nothing was changed: try again when that is done")
+            : err_sys(err, errno, "cannot lock");
+    err_image(err, dev->name);
+    return rc;
 }
 
 /* ---- outputs ---- */

@@ -14,66 +14,7 @@
 #include "lib/tree/tree.h"
 #include "mkimage/recipe.h"
 #include "tests/unit/hostile_run.h"
-
-/* ---- allocations that fail ---- */
-
-static struct {
-    unsigned long left; /* allocations until one fails */
-    bool armed, stays;  /* all behind it fail, too */
-    unsigned long n, failed;
-} memory;
-
-static bool fails(void)
-{
-    memory.n++;
-    if (!memory.armed)
-        return false;
-    if (memory.left > 0) {
-        memory.left--;
-        return false;
-    }
-    memory.armed = memory.stays;
-    memory.failed++;
-    return true;
-}
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t count, size_t n);
-void *__real_realloc(void *p, size_t n);
-void *__real_reallocarray(void *p, size_t count, size_t n);
-char *__real_strdup(const char *s);
-char *__real_strndup(const char *s, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t count, size_t n);
-void *__wrap_realloc(void *p, size_t n);
-void *__wrap_reallocarray(void *p, size_t count, size_t n);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
-
-void *__wrap_malloc(size_t n)
-{
-    return fails() ? NULL : __real_malloc(n);
-}
-void *__wrap_calloc(size_t count, size_t n)
-{
-    return fails() ? NULL : __real_calloc(count, n);
-}
-void *__wrap_realloc(void *p, size_t n)
-{
-    return fails() ? NULL : __real_realloc(p, n);
-}
-void *__wrap_reallocarray(void *p, size_t count, size_t n)
-{
-    return fails() ? NULL : __real_reallocarray(p, count, n);
-}
-char *__wrap_strdup(const char *s)
-{
-    return fails() ? NULL : __real_strdup(s);
-}
-char *__wrap_strndup(const char *s, size_t n)
-{
-    return fails() ? NULL : __real_strndup(s, n);
-}
+#include "tests/unit/memory_fails.h"
 
 /* ---- the loop ---- */
 
