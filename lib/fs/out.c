@@ -122,7 +122,7 @@ static int copy_ahead(struct fs_out *out, uint64_t offset, const struct tree_nod
     if (r == 0 && content != NULL)
         r = fs_out_take(out, offset, (size_t)node->size_bytes, &bytes, err);
     if (r != 0)
-        return blame(err, node);
+        return r; /* names the host file, as tree_reader_open does */
     if (content != NULL) {
         memcpy(bytes, content, (size_t)node->size_bytes);
         progress_add(out->progress, node->size_bytes);
