@@ -42,6 +42,13 @@ struct fs_probe_result {
     char refusal[160];     /* recognised but not handled: "FAT16 ..."; "" otherwise */
 };
 
+/* Where a time comes from; unknown: there is no time, which is not 1970. */
+enum fs_clock { FS_CLOCK_UNKNOWN, FS_CLOCK_UNTRUSTED, FS_CLOCK_NTP_SYNCED, FS_CLOCK_STATED };
+struct fs_time {
+    enum fs_clock clock;
+    int64_t ns; /* since 1970; 0 without a clock */
+};
+
 struct fs_stat {
     enum tree_kind kind;
     uint64_t size_bytes;
@@ -52,6 +59,9 @@ struct fs_stat {
     uint32_t mtime_ns;
     uint32_t uid, gid;
     uint16_t attributes; /* as in struct tree_node */
+    /* Formats that keep where their times come from; unknown elsewhere, whatever has_mtime says. */
+    struct fs_time created, modified;
+    uint64_t device; /* devices: as in struct tree_node */
 };
 struct fs_dirent {
     const char *name; /* UTF-8, NUL-terminated; valid during the callback. Not checked for '/' or "..". */
@@ -110,6 +120,57 @@ struct table_maker {
     int (*validate)(const struct table_spec *spec, struct plat_err *err);
     int (*write_head)(const struct table_spec *spec, struct plat_dev *dev, struct plat_err *err);
     int (*write_tail)(const struct table_spec *spec, struct plat_dev *dev, struct plat_err *err);
+};
+
+/* ---- changing a filesystem in place ---- */
+
+struct fs_new {
+    enum tree_kind kind;
+    uint32_t mode, uid, gid;
+    struct fs_time created, modified;
+    uint64_t device;    /* devices: as in struct tree_node */
+    const char *target; /* symbolic links */
+};
+struct fs_attributes {
+    bool has_mode, has_owner, has_created, has_modified;
+    uint32_t mode, uid, gid;
+    struct fs_time created, modified;
+};
+struct fs_place {
+    uint64_t dir;
+    const char *name;
+};
+/* What a handle that was opened with `writable` can do; one that was not gets PLAT_EUNSUPPORTED from each.
+ *
+ * Changes are staged: this handle sees them at once, everybody else and the next power-up from the commit on, all of
+ * them or none. A change that is refused (PLAT_EINVALID, PLAT_ENOTFOUND, PLAT_ELIMIT when there is no room) changes
+ * nothing. After PLAT_EIO, PLAT_ENOMEM or PLAT_ECORRUPT the handle takes no more changes: the state on disk is the
+ * last committed one, open it again. Nothing here reads a clock: times are the caller's. Take dev_lock before the
+ * handle is opened. Closing without finish is what a power cut does. */
+struct fs_writer {
+    /* A file (empty), directory, symbolic link or special file. The name must be new. */
+    int (*create)(struct fs *fs, const struct fs_place *place, const struct fs_new *what, uint64_t *ret_node,
+                  struct plat_err *err);
+    /* Anywhere in a file; behind its end leaves a hole. */
+    int (*write)(struct fs *fs, uint64_t node, uint64_t offset, const void *buf, size_t n,
+                 struct plat_err *err);
+    int (*truncate)(struct fs *fs, uint64_t node, uint64_t size_bytes, struct plat_err *err);
+    /* Replaces what is there under the new name: a file by anything but a directory, an empty directory by a
+     * directory. To the same name: nothing happens. */
+    int (*rename)(struct fs *fs, const struct fs_place *from, const struct fs_place *to,
+                  struct plat_err *err);
+    /* A file, or a directory with nothing in it. */
+    int (*remove)(struct fs *fs, const struct fs_place *place, struct plat_err *err);
+    int (*set_attributes)(struct fs *fs, uint64_t node, const struct fs_attributes *attributes,
+                          struct plat_err *err);
+    /* All that is staged survives a power cut once this has returned. */
+    int (*commit)(struct fs *fs, struct plat_err *err);
+    /* Commits, and says that no writer is at work. */
+    int (*finish)(struct fs *fs, struct plat_err *err);
+    /* The device has become this large (a multiple of 512): use the room. Commits. */
+    int (*grow)(struct fs *fs, uint64_t size_bytes, struct plat_err *err);
+    /* Memory that staged changes hold: commit when it is too much. */
+    uint64_t (*staged_bytes)(struct fs *fs);
 };
 
 /* ---- making a filesystem from a tree ---- */
@@ -179,6 +240,7 @@ struct fs_driver {
     int (*scrub)(struct fs *fs, const struct finding_sink *sink, struct progress *progress,
                  struct plat_err *err);
     const struct fs_maker *maker;
+    const struct fs_writer *writer; /* NULL: nothing is changed in place */
 };
 
 /* All drivers, most specific first (formats/registry.c). */
