@@ -32,13 +32,13 @@ static inline bool wf1_skips(const struct wf1_hooks *hooks, enum wf1_step step)
 struct wf1_writer; /* writer.h */
 struct volume {
     struct fs fs;
-    struct wf1_reader reader;        /* of the ruling superblock, when sound */
-    bool sound;                      /* there is one */
-    struct pair pair;                /* as read when it was opened */
-    struct wf1_super supers[2];      /* of the good copies */
-    const struct wf1_hooks *hooks;   /* NULL */
-    struct wf1_writer *writer;       /* NULL: open for reading */
-    struct plat_err fault;           /* why it is not sound */
+    struct wf1_reader reader;      /* of the ruling superblock, when sound */
+    bool sound;                    /* there is one */
+    struct pair pair;              /* as read when it was opened */
+    struct wf1_super supers[2];    /* of the good copies */
+    const struct wf1_hooks *hooks; /* NULL */
+    struct wf1_writer *writer;     /* NULL: open for reading */
+    struct plat_err fault;         /* why it is not sound */
 };
 static inline struct volume *volume_of(struct fs *fs)
 {
