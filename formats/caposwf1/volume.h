@@ -34,6 +34,7 @@ struct volume {
     struct fs fs;
     struct wf1_reader reader;      /* of the ruling superblock, when sound */
     bool sound;                    /* there is one */
+    uint32_t superblock_block;     /* where the pair lies */
     struct pair pair;              /* as read when it was opened */
     struct wf1_super supers[2];    /* of the good copies */
     const struct wf1_hooks *hooks; /* NULL */
