@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/sysmacros.h>
 
-#include "formats/caposwf1/volume.h"
+#include "formats/caposwf1/writer.h"
 
 enum { CACHE_BLOCKS = 1024, NS_PER_S = 1000000000 };
 
@@ -73,8 +73,6 @@ int wf1_volume_open(struct plat_dev *dev, struct image *image, const struct fs_o
                     const struct wf1_hooks *hooks, struct volume **ret, struct plat_err *err)
 {
     uint32_t block;
-    if (options->writable)
-        return err_set(err, PLAT_EUNSUPPORTED, "this handle of a CAPOSWF1 only reads");
     struct volume *vol = calloc(1, sizeof *vol);
     if (vol == NULL)
         return err_nomem(err, "opening a CAPOSWF1 image");
@@ -92,9 +90,11 @@ int wf1_volume_open(struct plat_dev *dev, struct image *image, const struct fs_o
         if (err != NULL)
             *err = vol->fault;
         /* What verify looks at anyway. */
-        if (rc == PLAT_ECORRUPT && options->degraded)
+        if (rc == PLAT_ECORRUPT && options->degraded && !options->writable)
             rc = 0;
     }
+    if (rc == 0 && options->writable)
+        rc = wf1_writer_open(vol, err);
 out:
     if (rc != 0) {
         wf1_volume_close(vol);
@@ -108,6 +108,7 @@ void wf1_volume_close(struct volume *vol)
 {
     if (vol == NULL)
         return;
+    wf1_writer_close(vol);
     free(vol->reader.slots);
     free(vol);
 }
@@ -253,6 +254,12 @@ static int wf1_read_file(struct fs *fs, uint64_t node, uint64_t offset, void *bu
     int rc = node_of(fs, node, &file, err);
     if (rc == 0 && file.kind != CAPOSWF1_NODE_KIND_FILE)
         rc = err_set(err, PLAT_EINVALID, "node %llu is not a file", (unsigned long long)node);
+    struct wf1_writer *writer = volume_of(fs)->writer;
+    if (rc == 0 && writer != NULL && writer->window.open && writer->window.node == node) {
+        rc = wf1_window_flush(writer, err);
+        if (rc == 0)
+            rc = node_of(fs, node, &file, err);
+    }
     return rc != 0 ? rc : wf1_read(&volume_of(fs)->reader, &file, offset, buf, n, ret_n, err);
 }
 
@@ -302,4 +309,5 @@ const struct fs_driver caposwf1_driver = {
     .read = wf1_read_file,
     .readlink = wf1_readlink,
     .space = wf1_space,
+    .writer = &caposwf1_writer,
 };

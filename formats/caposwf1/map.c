@@ -243,7 +243,8 @@ static int map_exchange(struct wf1_writer *writer, struct wf1_node *node, uint64
             return rc;
     }
     memmove(all + before + n, all + before, (kept - before) * sizeof *all);
-    memcpy(all + before, extents, n * sizeof *extents);
+    for (uint32_t i = 0; i < n; i++)
+        all[before + i] = extents[i];
     if (node->levels == 0)
         return inline_set(writer, node, all, kept + n, err);
     extents_pack(all, kept + n, before == kept, &leaves);
