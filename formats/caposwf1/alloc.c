@@ -61,6 +61,15 @@ int wf1_page_load(struct wf1_writer *writer, size_t index, struct wf1_page **ret
     return 0;
 }
 
+static void page_touch(struct wf1_writer *writer, struct wf1_page *page)
+{
+    if (page->is_touched)
+        return;
+    page->is_touched = true;
+    page->touched = writer->touched;
+    writer->touched = page;
+}
+
 int wf1_room(struct wf1_writer *writer, uint64_t blocks, bool freeing, struct plat_err *err)
 {
     const struct wf1_super *super = &writer->vol->reader.super;
@@ -121,6 +130,7 @@ int wf1_take(struct wf1_writer *writer, uint32_t want, uint32_t *ret_block, uint
             return rc;
         if (!page_search(page, (uint32_t)(at % WF1_BITS), end, &bit))
             continue;
+        page_touch(writer, page);
         while (n < want && bit + n < end && !bit_get(page->used, bit + n) &&
                !bit_get(page->committed, bit + n)) {
             bit_set(page->used, bit + n, true);
@@ -151,6 +161,7 @@ int wf1_give(struct wf1_writer *writer, uint64_t block, uint64_t n, struct plat_
             return err_at(err, PLAT_ECORRUPT, (block + i) * WF1_BLOCK_BYTES, "bitmap",
                           "block %llu is in use, and the bitmap says that it is free; run plat verify",
                           (unsigned long long)(block + i));
+        page_touch(writer, page);
         bit_set(page->used, at, false);
         bit_set(page->soiled, at, true);
         super->free_blocks++;

@@ -84,10 +84,11 @@ int wf1_mark(struct wf1_writer *writer, struct plat_err *err)
 static void commit_settled(struct wf1_writer *writer)
 {
     struct wf1_super *super = &writer->vol->reader.super;
-    for (struct wf1_page *page = writer->loaded; page != NULL; page = page->next) {
+    for (struct wf1_page *page = writer->touched; page != NULL; page = page->touched) {
         memcpy(page->committed, page->used, sizeof page->committed);
-        page->shadowed = false;
+        page->shadowed = page->is_touched = false;
     }
+    writer->touched = NULL;
     wf1_stage_clear(writer);
     writer->lowest = UINT64_MAX;
     writer->committed = *super;

@@ -117,7 +117,10 @@ void wf1_stage_clear(struct wf1_writer *writer)
         }
         writer->buckets[i] = NULL;
     }
-    writer->n_staged = 0;
+    /* After a large transaction small ones follow, and shall not pay for its table. */
+    free(writer->buckets);
+    writer->buckets = NULL;
+    writer->n_buckets = writer->n_staged = 0;
 }
 
 /* ---- radix trees ---- */
@@ -231,7 +234,7 @@ static int settle_bitmap(struct wf1_writer *writer, struct plat_err *err)
     struct wf1_staged *staged;
     for (bool again = true; again;) {
         again = false;
-        for (struct wf1_page *page = writer->loaded; page != NULL; page = page->next) {
+        for (struct wf1_page *page = writer->touched; page != NULL; page = page->touched) {
             if (page->shadowed || memcmp(page->used, page->committed, WF1_BLOCK_BYTES) == 0)
                 continue;
             int rc = wf1_radix_edit(writer, &super->bitmap, super->bitmap_levels, page->index, &staged, err);
@@ -240,7 +243,7 @@ static int settle_bitmap(struct wf1_writer *writer, struct plat_err *err)
             page->shadowed = again = true;
         }
     }
-    for (struct wf1_page *page = writer->loaded; page != NULL; page = page->next) {
+    for (struct wf1_page *page = writer->touched; page != NULL; page = page->touched) {
         if (!page->shadowed)
             continue;
         int rc = wf1_radix_edit(writer, &super->bitmap, super->bitmap_levels, page->index, &staged, err);

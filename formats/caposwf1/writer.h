@@ -40,7 +40,9 @@ struct wf1_staged {
 };
 /* The bits of one block of the bitmap. */
 struct wf1_page {
-    struct wf1_page *next; /* of those in memory */
+    struct wf1_page *next;    /* of those in memory */
+    struct wf1_page *touched; /* the next of those that changed since the last commit */
+    bool is_touched;
     size_t index;
     bool shadowed;                      /* its new place is known */
     uint8_t used[WF1_BLOCK_BYTES];      /* when what is staged is committed */
@@ -69,7 +71,7 @@ struct wf1_writer {
     size_t n_buckets, n_staged;
     struct wf1_page **pages; /* by block of the bitmap; NULL: as on disk */
     size_t n_pages, n_loaded;
-    struct wf1_page *loaded;
+    struct wf1_page *loaded, *touched;
     uint64_t available; /* blocks that may be taken before the next commit */
     uint64_t lowest;    /* block that is free from the next commit on, and where the search begins again */
     struct wf1_window window;
