@@ -1,0 +1,577 @@
+/* Changing a CAPOSWF1: random operations against a model in memory, names whose hashes are equal, maps of several
+ * levels, full filesystems, and what a commit costs. tests/crash has the power cuts.
+ *
+ * Catches: contents that are not what was written, blocks that are lost or used twice, a change that is refused and
+ * half done, a commit that grows with the filesystem. */
+#include <stdlib.h>
+
+#include "formats/caposwf1/writer.h"
+#include "tests/unit/tap.h"
+
+static struct plat_err err;
+
+static void must(int rc, const char *what)
+{
+    if (rc == 0)
+        return;
+    printf("Bail out! %s: %s\n", what, err.text);
+    exit(1);
+}
+
+static uint64_t random_state;
+static uint64_t dice(uint64_t sides)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state % sides;
+}
+
+/* ---- images ---- */
+
+static struct plat_dev *fresh(uint64_t blocks, uint32_t superblock_block)
+{
+    struct plat_dev *dev;
+    const struct wf1_shape shape = {.superblock_block = superblock_block,
+                                    .region_first_block = superblock_block + 2,
+                                    .region_blocks = blocks - superblock_block - 2};
+    must(dev_open_memory(blocks * WF1_BLOCK_BYTES, "image", &dev, &err), "memory");
+    must(wf1_format(dev, &shape, &err), "format");
+    return dev;
+}
+
+static struct fs *reach(struct plat_dev *dev, bool writable)
+{
+    const struct fs_open_options options = {.writable = writable};
+    struct volume *vol;
+    must(wf1_volume_open(dev, NULL, &options, NULL, &vol, &err), "open");
+    return &vol->fs;
+}
+
+static void leave(struct fs *fs)
+{
+    wf1_volume_close(volume_of(fs));
+}
+
+static unsigned n_errors;
+static char first_error[256];
+static int on_finding(void *ctx, const struct finding *finding)
+{
+    (void)ctx;
+    if (finding->severity == SEVERITY_ERROR && n_errors++ == 0)
+        (void)snprintf(first_error, sizeof first_error, "%.80s: %.160s", finding->path, finding->text);
+    return 0;
+}
+
+/* At rest: nothing to find, by any reader. */
+static bool sound(struct plat_dev *dev)
+{
+    const struct finding_sink sink = {.fn = on_finding};
+    struct fs *fs = reach(dev, false);
+    n_errors = 0;
+    must(caposwf1_check(fs, &sink, &err), "check");
+    must(caposwf1_scrub(fs, &sink, NULL, &err), "scrub");
+    const bool clean = volume_of(fs)->pair.clean;
+    leave(fs);
+    if (n_errors > 0)
+        printf("# %u findings, the first: %s\n", n_errors, first_error);
+    return n_errors == 0 && clean;
+}
+
+static const struct fs_writer *const writer = &caposwf1_writer;
+
+static int add(struct fs *fs, uint64_t dir, const char *name, enum tree_kind kind, uint64_t *ret)
+{
+    const struct fs_place place = {dir, name};
+    const struct fs_new what = {.kind = kind, .mode = 0644, .target = "target"};
+    return writer->create(fs, &place, &what, ret, &err);
+}
+
+/* ---- random operations ---- */
+
+enum { FILES = 24, FILE_BYTES = 300000, SLACK_BYTES = 70000 };
+static struct model_file {
+    bool used;
+    size_t size;
+    uint64_t node;
+    char name[256];
+    uint8_t *bytes;
+} files[FILES];
+
+static void model_reset(void)
+{
+    for (size_t i = 0; i < FILES; i++) {
+        uint8_t *bytes = files[i].bytes != NULL ? files[i].bytes : malloc(FILE_BYTES + SLACK_BYTES);
+        files[i] = (struct model_file){.bytes = bytes};
+        memset(bytes, 0, FILE_BYTES + SLACK_BYTES);
+    }
+}
+
+/* A new name for file i. */
+static int random_create(struct fs *fs, size_t i)
+{
+    struct model_file *file = &files[i];
+    const size_t n = dice(4) == 0 ? 200 : 8;
+    char name[256] = {0};
+    memset(name, (int)('a' + dice(26)), n);
+    (void)snprintf(name + n, sizeof name - n, "%zu", i);
+    int rc = add(fs, WF1_ROOT_NODE, name, TREE_FILE, &file->node);
+    if (rc != 0)
+        return rc;
+    memcpy(file->name, name, sizeof name);
+    memset(file->bytes, 0, FILE_BYTES + SLACK_BYTES);
+    file->used = true;
+    file->size = 0;
+    return 0;
+}
+
+static int random_write(struct fs *fs, struct model_file *file, size_t most)
+{
+    static uint8_t buf[SLACK_BYTES];
+    const size_t offset = dice(2) == 0 && file->size < most ? file->size : (size_t)dice(most);
+    const size_t n = 1 + (size_t)dice(dice(3) == 0 ? SLACK_BYTES - 1 : 2000);
+    const bool zeros = dice(6) == 0;
+    for (size_t i = 0; i < n; i++)
+        buf[i] = zeros ? 0 : (uint8_t)dice(256);
+    int rc = writer->write(fs, file->node, offset, buf, n, &err);
+    if (rc == 0) {
+        memcpy(file->bytes + offset, buf, n);
+        file->size = offset + n > file->size ? offset + n : file->size;
+    }
+    return rc;
+}
+
+static int random_truncate(struct fs *fs, struct model_file *file, size_t most)
+{
+    const size_t size = dice(3) == 0 ? 0 : (size_t)dice(file->size > 0 && dice(2) == 0 ? file->size : most);
+    int rc = writer->truncate(fs, file->node, size, &err);
+    if (rc == 0) {
+        if (size < file->size)
+            memset(file->bytes + size, 0, file->size - size);
+        file->size = size;
+    }
+    return rc;
+}
+
+static bool same_content(struct fs *fs, const struct model_file *file)
+{
+    static uint8_t buf[FILE_BYTES + SLACK_BYTES];
+    struct fs_stat stat;
+    size_t n = 0;
+    must(caposwf1_driver.stat(fs, file->node, &stat, &err), "stat");
+    must(caposwf1_driver.read(fs, file->node, 0, buf, sizeof buf, &n, &err), "read");
+    return stat.size_bytes == file->size && n == file->size && memcmp(buf, file->bytes, n) == 0;
+}
+
+/* Over another file. */
+static int random_rename(struct fs *fs, struct model_file *file, struct model_file *over)
+{
+    const struct fs_place from = {WF1_ROOT_NODE, file->name}, to = {WF1_ROOT_NODE, over->name};
+    int rc = writer->rename(fs, &from, &to, &err);
+    if (rc == 0) {
+        uint8_t *spare = over->bytes;
+        over->bytes = file->bytes;
+        over->size = file->size;
+        over->node = file->node;
+        file->bytes = spare;
+        file->used = false;
+    }
+    return rc;
+}
+
+/* False: a difference. A refusal for want of room is an answer; a commit then makes some. */
+static bool random_step(struct fs *fs, size_t most)
+{
+    const size_t i = (size_t)dice(FILES), k = (size_t)dice(FILES);
+    struct model_file *file = &files[i];
+    const uint64_t what = dice(100);
+    int rc = 0;
+    if (!file->used) {
+        rc = random_create(fs, i);
+    } else if (what < 50) {
+        rc = random_write(fs, file, most);
+    } else if (what < 62) {
+        rc = random_truncate(fs, file, most);
+    } else if (what < 70) {
+        const struct fs_place place = {WF1_ROOT_NODE, file->name};
+        rc = writer->remove(fs, &place, &err);
+        file->used = rc != 0;
+    } else if (what < 78 && k != i && files[k].used) {
+        rc = random_rename(fs, file, &files[k]);
+    } else if (what < 94) {
+        return same_content(fs, file);
+    } else {
+        rc = what < 98 ? writer->commit(fs, &err) : writer->finish(fs, &err);
+    }
+    if (rc == PLAT_ELIMIT)
+        rc = writer->commit(fs, &err);
+    return rc == 0;
+}
+
+static void test_random(uint64_t seed, uint64_t blocks, uint32_t superblock_block, size_t most)
+{
+    struct plat_dev *dev = fresh(blocks, superblock_block);
+    struct fs *fs = reach(dev, true);
+    bool good = true;
+    random_state = seed * 7919 + 1;
+    model_reset();
+    for (int step = 0; good && step < 500; step++)
+        good = random_step(fs, most);
+    if (!good)
+        printf("# %s\n", err.text);
+    must(writer->finish(fs, &err), "finish");
+    leave(fs);
+    fs = reach(dev, false);
+    for (size_t i = 0; good && i < FILES; i++) {
+        uint64_t node = 0;
+        if (!files[i].used)
+            continue;
+        must(caposwf1_driver.lookup(fs, WF1_ROOT_NODE, files[i].name, &node, &err), "lookup");
+        good = node == files[i].node && same_content(fs, &files[i]);
+    }
+    leave(fs);
+    ok(good && sound(dev), "500 operations, seed %llu, %llu blocks: all files as in the model, and sound",
+       (unsigned long long)seed, (unsigned long long)blocks);
+    dev_close(dev);
+}
+
+/* ---- names of one hash ---- */
+
+enum { TOGGLES = 64, NAME_CHARS = 16 };
+
+/* Names of 16 letters with the CRC-32C of the first: toggling a bit changes the sum by a constant, so sets of toggles
+ * whose constants cancel out are found by elimination. */
+static size_t colliding(char (*ret)[NAME_CHARS + 1], size_t most)
+{
+    struct row {
+        uint32_t sum;
+        uint64_t toggles;
+    } rows[TOGGLES];
+    char base[NAME_CHARS];
+    memset(base, 0x68, sizeof base);
+    const uint32_t zero = wf1_name_hash(base, sizeof base);
+    for (size_t i = 0; i < TOGGLES; i++) {
+        char name[NAME_CHARS];
+        memcpy(name, base, sizeof name);
+        name[i / 4] ^= (char)(1 << i % 4);
+        rows[i] = (struct row){wf1_name_hash(name, sizeof name) ^ zero, 1ull << i};
+    }
+    size_t used = 0;
+    for (int bit = 31; bit >= 0; bit--) {
+        size_t pivot = used;
+        while (pivot < TOGGLES && (rows[pivot].sum >> bit & 1) == 0)
+            pivot++;
+        if (pivot == TOGGLES)
+            continue;
+        const struct row row = rows[pivot];
+        rows[pivot] = rows[used];
+        rows[used] = row;
+        for (size_t i = used + 1; i < TOGGLES; i++)
+            if ((rows[i].sum >> bit & 1) != 0)
+                rows[i] = (struct row){rows[i].sum ^ row.sum, rows[i].toggles ^ row.toggles};
+        used++;
+    }
+    size_t n = 0;
+    for (; n < most; n++) { /* n as a sum of the rows that are left, whose sums are 0 */
+        uint64_t toggles = 0;
+        for (size_t i = used; i < TOGGLES; i++)
+            if ((n >> (i - used) & 1) != 0)
+                toggles ^= rows[i].toggles;
+        memcpy(ret[n], base, sizeof base);
+        for (size_t i = 0; i < TOGGLES; i++)
+            if ((toggles >> i & 1) != 0)
+                ret[n][i / 4] ^= (char)(1 << i % 4);
+        ret[n][NAME_CHARS] = '\0';
+    }
+    return n;
+}
+
+static void test_collisions(void)
+{
+    enum { NAMES = 400 };
+    static char names[NAMES][NAME_CHARS + 1];
+    static uint64_t nodes[NAMES];
+    struct plat_dev *dev = fresh(4000, 0);
+    struct fs *fs = reach(dev, true);
+    uint64_t node;
+    bool same = true, found = true;
+    const size_t n = colliding(names, NAMES);
+    for (size_t i = 0; i < n; i++)
+        same = same && wf1_name_hash(names[i], NAME_CHARS) == wf1_name_hash(names[0], NAME_CHARS);
+    ok(same, "400 names of one hash");
+    random_state = 5;
+    for (size_t i = 0; i < n; i++) {
+        char text[32];
+        must(add(fs, WF1_ROOT_NODE, names[i], TREE_FILE, &nodes[i]), "create");
+        (void)snprintf(text, sizeof text, "between %zu", i);
+        must(add(fs, WF1_ROOT_NODE, text, TREE_FILE, &node), "create");
+    }
+    must(writer->finish(fs, &err), "finish");
+    for (size_t i = 0; i < n; i++)
+        found = found && caposwf1_driver.lookup(fs, WF1_ROOT_NODE, names[i], &node, &err) == 0 &&
+                node == nodes[i];
+    ok(found && sound(dev), "each of them is found, and the directory is sound");
+    found = true;
+    for (size_t i = 0; i < n; i += 2) {
+        const struct fs_place place = {WF1_ROOT_NODE, names[i]};
+        must(writer->remove(fs, &place, &err), "remove");
+    }
+    for (size_t i = 0; i < n; i++)
+        found =
+            found && (caposwf1_driver.lookup(fs, WF1_ROOT_NODE, names[i], &node, &err) == 0) == (i % 2 == 1);
+    must(writer->finish(fs, &err), "finish");
+    ok(found && sound(dev), "half of them removed: the others are found, those are not");
+    leave(fs);
+    dev_close(dev);
+}
+
+/* ---- large ---- */
+
+static void test_levels(void)
+{
+    enum { STEPS = 3000 };
+    struct plat_dev *dev = fresh(400000, WF1_DEFAULT_BLOCK);
+    struct fs *fs = reach(dev, true);
+    struct wf1_node node;
+    uint64_t number;
+    uint8_t byte = 0, got = 0;
+    size_t n;
+    bool good = true;
+    must(add(fs, WF1_ROOT_NODE, "sparse", TREE_FILE, &number), "create");
+    /* From both ends to the middle, so that blocks are halved, too. */
+    for (uint64_t i = 0; i < STEPS; i++) {
+        const uint64_t at = (i % 2 == 0 ? i : 2 * STEPS - i) * WF1_EXTENT_BYTES + 77;
+        byte = (uint8_t)(1 + i % 255);
+        must(writer->write(fs, number, at, &byte, 1, &err), "write");
+    }
+    must(writer->commit(fs, &err), "commit");
+    must(wf1_node_read(&volume_of(fs)->reader, number, &node, &err), "node");
+    for (uint64_t i = 0; good && i < STEPS; i++) {
+        const uint64_t at = (i % 2 == 0 ? i : 2 * STEPS - i) * WF1_EXTENT_BYTES + 77;
+        must(caposwf1_driver.read(fs, number, at, &got, 1, &n, &err), "read");
+        good = n == 1 && got == (uint8_t)(1 + i % 255);
+        must(caposwf1_driver.read(fs, number, at + 1, &got, 1, &n, &err), "read");
+        good = good && (n == 0 || got == 0);
+    }
+    must(writer->finish(fs, &err), "finish");
+    ok(good && node.levels >= 2 && sound(dev), "3000 extents on %u levels, far apart: all there, and sound",
+       node.levels);
+    must(writer->truncate(fs, number, 1000 * (uint64_t)WF1_EXTENT_BYTES + 78, &err), "truncate");
+    must(caposwf1_driver.read(fs, number, 1000 * (uint64_t)WF1_EXTENT_BYTES + 77, &got, 1, &n, &err), "read");
+    must(writer->finish(fs, &err), "finish");
+    ok(n == 1 && got == (uint8_t)(1 + 1000 % 255) && sound(dev),
+       "cut in the middle: the first half is there");
+    const struct fs_place place = {WF1_ROOT_NODE, "sparse"};
+    must(writer->remove(fs, &place, &err), "remove");
+    must(writer->finish(fs, &err), "finish");
+    const struct wf1_super *super = &volume_of(fs)->reader.super;
+    ok(super->region_blocks - super->free_blocks < 16 && sound(dev), "removed: %llu blocks are left in use",
+       (unsigned long long)(super->region_blocks - super->free_blocks));
+    leave(fs);
+    dev_close(dev);
+}
+
+/* ---- what a commit costs ---- */
+
+static size_t sectors_written(struct plat_dev *recorder, size_t from)
+{
+    const struct dev_event *events;
+    const size_t n = dev_recorder_events(recorder, &events);
+    size_t sectors = 0;
+    for (size_t i = from; i < n; i++)
+        sectors += events[i].n / WF1_BLOCK_BYTES;
+    return sectors;
+}
+
+static size_t commit_cost(uint64_t files_there)
+{
+    struct plat_dev *dev = fresh(files_there * 2 + 4000, 0), *recorder;
+    struct fs *fs = reach(dev, true);
+    const struct dev_event *events;
+    uint64_t node = 0;
+    char name[32];
+    for (uint64_t i = 0; i < files_there; i++) {
+        (void)snprintf(name, sizeof name, "file %llu", (unsigned long long)i);
+        must(add(fs, WF1_ROOT_NODE, name, TREE_FILE, &node), "create");
+    }
+    must(writer->finish(fs, &err), "finish");
+    leave(fs);
+    must(dev_open_recorder(dev, &recorder, &err), "recorder");
+    fs = reach(recorder, true);
+    must(writer->write(fs, node, 0, "x", 1, &err), "write");
+    must(writer->commit(fs, &err), "commit");
+    const size_t before = dev_recorder_events(recorder, &events);
+    must(writer->write(fs, node, 0, "y", 1, &err), "write");
+    must(writer->commit(fs, &err), "commit");
+    const size_t cost = sectors_written(recorder, before);
+    leave(fs);
+    dev_close(recorder);
+    dev_close(dev);
+    return cost;
+}
+
+static void test_cost(void)
+{
+    const size_t few = commit_cost(10), many = commit_cost(100000);
+    ok(few <= 6 && many <= 12,
+       "a byte written and committed: %zu sectors beside 10 files, %zu beside 100,000", few, many);
+}
+
+/* ---- who sees what, and refusals ---- */
+
+static void test_transaction(void)
+{
+    struct plat_dev *dev = fresh(200, 0);
+    struct fs *fs = reach(dev, true), *other;
+    uint64_t node, found;
+    must(add(fs, WF1_ROOT_NODE, "a", TREE_FILE, &node), "create");
+    must(writer->write(fs, node, 0, "text", 4, &err), "write");
+    other = reach(dev, false);
+    ok(caposwf1_driver.lookup(other, WF1_ROOT_NODE, "a", &found, &err) == PLAT_ENOTFOUND &&
+           caposwf1_driver.lookup(fs, WF1_ROOT_NODE, "a", &found, &err) == 0,
+       "what is staged is seen by this handle and nobody else");
+    ok(writer->create(other, &(struct fs_place){0, "b"}, &(struct fs_new){.kind = TREE_FILE}, &found, &err) ==
+           PLAT_EUNSUPPORTED,
+       "a handle for reading changes nothing");
+    leave(other);
+    must(writer->commit(fs, &err), "commit");
+    other = reach(dev, false);
+    ok(caposwf1_driver.lookup(other, WF1_ROOT_NODE, "a", &found, &err) == 0 && !volume_of(other)->pair.clean,
+       "behind the commit everybody sees it, and that a writer is at work");
+    leave(other);
+    must(writer->finish(fs, &err), "finish");
+    ok(sound(dev), "finished: clean");
+    leave(fs);
+    dev_close(dev);
+}
+
+static void test_refusals(void)
+{
+    struct plat_dev *dev = fresh(300, 0);
+    struct fs *fs = reach(dev, true);
+    uint64_t dir, sub, file, node;
+    char name[300];
+    must(add(fs, WF1_ROOT_NODE, "dir", TREE_DIR, &dir), "mkdir");
+    must(add(fs, dir, "sub", TREE_DIR, &sub), "mkdir");
+    must(add(fs, WF1_ROOT_NODE, "file", TREE_FILE, &file), "create");
+    must(add(fs, WF1_ROOT_NODE, "link", TREE_SYMLINK, &node), "symlink");
+    memset(name, 'x', sizeof name);
+    name[256] = '\0';
+    const struct fs_place d = {0, "dir"}, f = {0, "file"}, inner = {sub, "dir"}, none = {0, "none"};
+    ok(add(fs, WF1_ROOT_NODE, "file", TREE_FILE, &node) == PLAT_EINVALID &&
+           add(fs, file, "a", TREE_FILE, &node) == PLAT_EINVALID &&
+           add(fs, 999, "a", TREE_FILE, &node) == PLAT_ENOTFOUND &&
+           add(fs, 0, "..", TREE_FILE, &node) == PLAT_EINVALID &&
+           add(fs, 0, "a/b", TREE_FILE, &node) == PLAT_EINVALID &&
+           add(fs, 0, name, TREE_FILE, &node) == PLAT_EINVALID,
+       "create: it exists, no directory, no node, no names");
+    ok(writer->remove(fs, &d, &err) == PLAT_EINVALID && writer->remove(fs, &none, &err) == PLAT_ENOTFOUND,
+       "remove: not empty, not there");
+    ok(writer->rename(fs, &d, &inner, &err) == PLAT_EINVALID &&
+           writer->rename(fs, &f, &d, &err) == PLAT_EINVALID &&
+           writer->rename(fs, &d, &f, &err) == PLAT_EINVALID &&
+           writer->rename(fs, &none, &f, &err) == PLAT_ENOTFOUND && writer->rename(fs, &f, &f, &err) == 0,
+       "rename: into itself, over the other kind, not there, to itself");
+    ok(writer->write(fs, dir, 0, "x", 1, &err) == PLAT_EINVALID &&
+           writer->truncate(fs, node, 0, &err) == PLAT_EINVALID &&
+           writer->write(fs, file, UINT64_MAX - 1, "x", 1, &err) == PLAT_ELIMIT &&
+           writer->truncate(fs, file, UINT64_MAX, &err) == PLAT_ELIMIT,
+       "write and truncate: no file, too far");
+    must(writer->finish(fs, &err), "finish");
+    leave(fs);
+    ok(sound(dev), "and all of that changed nothing");
+    dev_close(dev);
+}
+
+/* Filled to the last block, emptied again; each refusal leaves what was there. */
+static void test_full(void)
+{
+    struct plat_dev *dev = fresh(120, 0);
+    struct fs *fs = reach(dev, true);
+    static uint8_t buf[4000];
+    char name[16];
+    uint64_t node;
+    int files_made = 0, rc = 0;
+    memset(buf, 7, sizeof buf);
+    const uint64_t free_before = volume_of(fs)->reader.super.free_blocks;
+    for (; rc == 0; files_made++) {
+        (void)snprintf(name, sizeof name, "f%d", files_made);
+        rc = add(fs, WF1_ROOT_NODE, name, TREE_FILE, &node);
+        if (rc == 0)
+            rc = writer->write(fs, node, 0, buf, sizeof buf, &err);
+        if (rc == 0)
+            rc = writer->commit(fs, &err);
+    }
+    ok(rc == PLAT_ELIMIT && files_made > 5, "full after %d files: %s", files_made, err.text);
+    must(writer->commit(fs, &err), "commit");
+    must(writer->finish(fs, &err), "finish");
+    ok(sound(dev), "full and sound");
+    while (files_made-- > 0) {
+        (void)snprintf(name, sizeof name, "f%d", files_made);
+        const struct fs_place place = {WF1_ROOT_NODE, name};
+        rc = writer->remove(fs, &place, &err);
+        if (rc != PLAT_ENOTFOUND)
+            must(rc, "remove on a full filesystem");
+        must(writer->commit(fs, &err), "commit");
+    }
+    must(writer->finish(fs, &err), "finish");
+    const uint64_t free_after = volume_of(fs)->reader.super.free_blocks;
+    ok(sound(dev) && free_before - free_after < 6, "emptied again: %llu of %llu blocks are free",
+       (unsigned long long)free_after, (unsigned long long)free_before);
+    leave(fs);
+    dev_close(dev);
+}
+
+/* ---- growing ---- */
+
+static void test_grow(void)
+{
+    struct plat_dev *dev = fresh(20000, 0);
+    const struct wf1_shape small = {.region_first_block = 2, .region_blocks = 98};
+    struct fs *fs;
+    uint64_t node, found;
+    memset(dev_memory_bytes(dev), 0, dev->size_bytes);
+    must(wf1_format(dev, &small, &err), "format");
+    fs = reach(dev, true);
+    must(add(fs, WF1_ROOT_NODE, "a", TREE_FILE, &node), "create");
+    must(writer->write(fs, node, 0, "text", 4, &err), "write");
+    ok(writer->grow(fs, 99 * WF1_BLOCK_BYTES, &err) == PLAT_EINVALID &&
+           writer->grow(fs, 20001 * WF1_BLOCK_BYTES, &err) == PLAT_EINVALID,
+       "not smaller, and not beyond the device");
+    must(writer->grow(fs, 5000 * WF1_BLOCK_BYTES, &err), "grow");
+    must(writer->grow(fs, 20000 * WF1_BLOCK_BYTES, &err), "grow");
+    must(writer->finish(fs, &err), "finish");
+    leave(fs);
+    fs = reach(dev, true);
+    const struct wf1_super *super = &volume_of(fs)->reader.super;
+    ok(super->region_blocks == 19998 && super->bitmap_levels == 1 && super->free_blocks > 19900 &&
+           sound(dev) && caposwf1_driver.lookup(fs, WF1_ROOT_NODE, "a", &found, &err) == 0,
+       "grown twice, with one more level of the bitmap");
+    static uint8_t buf[1 << 20];
+    for (int i = 0; i < 9; i++)
+        must(writer->write(fs, node, (uint64_t)i * sizeof buf, memset(buf, i + 1, sizeof buf), sizeof buf,
+                           &err),
+             "write");
+    must(writer->finish(fs, &err), "finish");
+    ok(sound(dev), "and filled");
+    leave(fs);
+    dev_close(dev);
+}
+
+int main(void)
+{
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        test_random(seed, 70, 0, 3000);
+        test_random(seed, 30000, WF1_DEFAULT_BLOCK, FILE_BYTES);
+    }
+    test_collisions();
+    test_levels();
+    test_cost();
+    test_transaction();
+    test_refusals();
+    test_full();
+    test_grow();
+    for (size_t i = 0; i < FILES; i++)
+        free(files[i].bytes);
+    return tap_done();
+}
