@@ -3,6 +3,7 @@
  * No memory is asked for, and nothing but the generated accessors knows where a field lies. */
 #include "formats/caposro1/reader.h"
 
+#include "lib/base/path.h"
 #include "lib/hash/hash.h"
 
 bool ro1_superblock_sealed(struct caposro1_superblock superblock, bool assume_magic)
@@ -142,21 +143,7 @@ struct ro1_node ro1_decode(const struct volume *vol, struct caposro1_node record
 
 void ro1_field_path(char ret[RO1_PATH_BYTES], uint64_t index, const char *field)
 {
-    char digits[20];
-    size_t n_digits = 0, at = sizeof "nodes[" - 1;
-    memcpy(ret, "nodes[", at);
-    do {
-        digits[n_digits++] = (char)('0' + index % 10);
-        index /= 10;
-    } while (index > 0);
-    while (n_digits > 0)
-        ret[at++] = digits[--n_digits];
-    ret[at++] = ']';
-    if (field[0] != '\0')
-        ret[at++] = '.';
-    for (; *field != '\0' && at + 1 < RO1_PATH_BYTES; field++)
-        ret[at++] = *field;
-    ret[at] = '\0';
+    path_element(ret, RO1_PATH_BYTES, "nodes", index, field);
 }
 
 static bool strings_hold(const struct volume *vol, const struct ro1_node *node)
