@@ -43,6 +43,8 @@ int store_open(struct plat_dev *dev, const struct store_options *options, struct
     /* What damage leaves is shown; the rest is told by check. */
     if ((rc == PLAT_ECORRUPT || rc == PLAT_EUNSUPPORTED) && store->degraded)
         rc = 0;
+    if (rc != 0 && err != NULL && store->fault.class != 0)
+        *err = store->fault;
     if (rc != 0) {
         store_close(store);
         return rc;
