@@ -103,6 +103,7 @@ help:
 	'make demo        install what is missing, build, make and boot a disk' \
 	'make check       install what is missing, build, run every test' \
 	'make check-crash millions of power cuts' \
+	'make check-flips 100,000 flipped bits of a large image of each native format' \
 	'make freestanding  the readers that a kernel can carry, without a C library' \
 	'make install     DESTDIR= PREFIX=/usr/local' \
 	'make lint        include arrows, headers alone, formatting, clang-tidy, cppcheck' \

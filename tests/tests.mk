@@ -84,6 +84,11 @@ check-crash: all $(B)/unit/crash
 	@$(B)/unit/crash caposst1 --mutations
 	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 20000
 	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 0 --resume 100
+# Flipped bits in earnest; `make check` tries a tenth.
+FLIPS ?= 100000
+.PHONY: check-flips
+check-flips: $(B)/unit/test_flips
+	@$(B)/unit/test_flips $(FLIPS)
 unit: $(UNIT_BIN) $(AGREE_BIN)
 	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) bash tests/run.sh $(UNIT_BIN) $(AGREE_BIN)
 
