@@ -89,6 +89,10 @@ FLIPS ?= 100000
 .PHONY: check-flips
 check-flips: $(B)/unit/test_flips
 	@$(B)/unit/test_flips $(FLIPS)
+# All of /usr/share into images and back; `make check` takes a part of it.
+.PHONY: check-usr-share
+check-usr-share: all
+	@PLAT=$(abspath $(B)/plat) bash tests/roundtrip.sh /usr/share
 unit: $(UNIT_BIN) $(AGREE_BIN)
 	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) bash tests/run.sh $(UNIT_BIN) $(AGREE_BIN)
 
