@@ -103,6 +103,9 @@ help:
 	'make demo        install what is missing, build, make and boot a disk' \
 	'make check       install what is missing, build, run every test' \
 	'make check-crash millions of power cuts' \
+	'make check-flips 100,000 flipped bits of a large image of each native format' \
+	'make freestanding  the readers that a kernel can carry, without a C library' \
+	'make check-usr-share  /usr/share into images of the native formats and back' \
 	'make install     DESTDIR= PREFIX=/usr/local' \
 	'make lint        include arrows, headers alone, formatting, clang-tidy, cppcheck' \
 	'make asan        the tests under ASan and UBSan; SHARE=1 tries every flipped byte, too' \

@@ -123,6 +123,10 @@ static int put_directory(struct put *put, const char *path, struct plat_err *err
         }
         strbuf_truncate(&name, 0);
         strbuf_printf(&name, "%s%s", path, inside);
+        if (name.failed) {
+            rc = err_nomem(err, "naming a file");
+            break;
+        }
         if (node->kind != TREE_FILE) {
             rc = err_set(err, PLAT_EUNSUPPORTED,
                          "'%.200s' is not a regular file, and a store keeps contents only", inside);
@@ -177,7 +181,8 @@ static int put_list(struct put *put, const char *list, struct plat_err *err)
         else if (line[0] != '\0')
             rc = put_file(put, line, err);
     }
-    if (rc == 0 && ferror(f))
+    /* Without memory for a line there is no error on the stream, and no end of the file either. */
+    if (rc == 0 && !feof(f))
         rc = err_sys(err, errno, "%.300s: cannot read", list);
     free(line);
     if (f != NULL && f != stdin)

@@ -27,8 +27,41 @@ $(B)/unit/crash: $(CRASH_SRC) $(wildcard tests/crash/*.h) $(B)/libplat.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(CRASH_SRC) $(B)/libplat.a $(PKG_LIBS)
+# What a kernel carries: for each format its reading files, which ask for nothing but what FREESTANDING_NEEDS says. The
+# compiler's own headers and examples/freestanding/include are all there is to include.
+FREESTANDING := caposro1 caposst1
+FREESTANDING_caposro1 := formats/caposro1/record.c formats/caposro1/read.c
+FREESTANDING_caposst1 := formats/caposst1/super.c formats/caposst1/scan.c formats/caposst1/reader.c
+FREESTANDING_LIB := lib/base/path.c lib/base/freestanding/err.c lib/hash/crc32c.c lib/io/dev.c
+FREESTANDING_NEEDS := memcmp memcpy memmove memset
+FREESTANDING_KERNEL := start memory sha256
+FREESTANDING_CFLAGS = -std=c17 -O2 $(WARN) -ffreestanding -nostdinc -isystem $(shell $(CC) -print-file-name=include) \
+	-isystem examples/freestanding/include -I. -I$(B)/gen -fno-pic -fno-stack-protector -fno-tree-loop-distribute-patterns \
+	-fno-asynchronous-unwind-tables -mgeneral-regs-only -Wframe-larger-than=2048
+FREE := $(B)/freestanding
+.PHONY: freestanding
+freestanding: $(FREESTANDING:%=$(FREE)/%)
+$(FREE)/obj/%.o: %.c | $(GEN_H)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(FREESTANDING_CFLAGS) -MMD -MP -c -o $@ $<
+$(FREE)/obj/%.gen.o: $(B)/gen/%.gen.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(FREESTANDING_CFLAGS) -MMD -MP -c -o $@ $<
+$(FREE)/%.carried.o:
+	$(Q)$(LD) -r -o $@ $^
+	@for f in $$(nm -u $@ | sed 's/.* //'); do case " $(FREESTANDING_NEEDS) " in *" $$f "*) ;; \
+		*) echo "$* cannot be carried: it needs $$f"; rm -f $@; exit 1 ;; esac; done
+$(FREESTANDING:%=$(FREE)/%): $(FREE)/%: $(FREE)/%.carried.o $(FREE)/obj/examples/freestanding/%.o $(FREESTANDING_KERNEL:%=$(FREE)/obj/examples/freestanding/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) -nostdlib -static -no-pie -o $@ $^
+freestanding_objects = $(patsubst %.c,$(FREE)/obj/%.o,$(FREESTANDING_$1) $(FREESTANDING_LIB)) $(FREE)/obj/$1.gen.o
+$(foreach f,$(FREESTANDING),$(eval $(FREE)/$f.carried.o: $(call freestanding_objects,$f)))
+.SECONDARY: $(FREESTANDING:%=$(FREE)/obj/%.gen.o) $(FREESTANDING:%=$(FREE)/%.carried.o)
+-include $(shell find $(B)/freestanding -name '*.d' 2>/dev/null)
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
-$(B)/unit/test_fault_memory $(B)/unit/test_store: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup,-Wl,--wrap=$(f))
+$(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
 
 .PHONY: deps-build deps-test
 deps-build:
@@ -42,7 +75,7 @@ PLAT_TEST_SHARE ?= 1
 .PHONY: check check-built unit
 check: deps-test
 	@$(MAKE) --no-print-directory check-built
-check-built: all $(UNIT_BIN) $(AGREE_BIN) $(B)/unit/crash
+check-built: all freestanding $(UNIT_BIN) $(AGREE_BIN) $(B)/unit/crash
 	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) CC="$(CC)" PLAT_TEST_SHARE=$(PLAT_TEST_SHARE) bash tests/run.sh $(UNIT_BIN) $(AGREE_BIN) $(BATS)
 # Power cuts in earnest: every subset of up to 16 sectors of each epoch, millions of states.
 CRASH_STATES ?= 5000000
@@ -51,6 +84,15 @@ check-crash: all $(B)/unit/crash
 	@$(B)/unit/crash caposst1 --mutations
 	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 20000
 	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 0 --resume 100
+# Flipped bits in earnest; `make check` tries a tenth.
+FLIPS ?= 100000
+.PHONY: check-flips
+check-flips: $(B)/unit/test_flips
+	@$(B)/unit/test_flips $(FLIPS)
+# All of /usr/share into images and back; `make check` takes a part of it.
+.PHONY: check-usr-share
+check-usr-share: all
+	@PLAT=$(abspath $(B)/plat) bash tests/roundtrip.sh /usr/share
 unit: $(UNIT_BIN) $(AGREE_BIN)
 	@PLAT=$(abspath $(B)/plat) B=$(abspath $(B)) bash tests/run.sh $(UNIT_BIN) $(AGREE_BIN)
 

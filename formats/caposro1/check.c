@@ -16,6 +16,7 @@
 #define NOT_KNOWN UINT64_MAX
 
 struct check {
+    struct fs *fs;
     struct volume *vol;
     const struct finding_sink *sink;
     bool bulk;                        /* walk has not judged the records */
@@ -50,7 +51,7 @@ static int count_and_pass(void *ctx, const struct finding *finding)
 /* The layout's words for a record of a table that walk left out. */
 static int report_record(struct check *check, uint32_t index, const char *field, const char *fault)
 {
-    const struct image *image = check->vol->fs.image;
+    struct image *image = check->fs->image;
     const struct map_entry *entry = layout_map(image->layout, "nodes");
     struct counted counted = {.outer = check->sink};
     const struct finding_sink sink = {.fn = count_and_pass, .ctx = &counted};
@@ -58,7 +59,7 @@ static int report_record(struct check *check, uint32_t index, const char *field,
     if (check->bulk && entry != NULL) {
         struct inst inst;
         char path[RO1_PATH_BYTES];
-        rc = image_map_inst(check->vol->fs.image, entry, index, &inst, check->err);
+        rc = image_map_inst(image, entry, index, &inst, check->err);
         ro1_field_path(path, index, "");
         inst.path = path;
         if (rc == 0)
@@ -131,14 +132,12 @@ static int check_name(struct check *check, uint32_t index, const struct ro1_node
 /* The target of a link, where walk has not compared it. */
 static int check_target(struct check *check, uint32_t index, const struct ro1_node *node)
 {
-    struct strbuf target = {0};
     struct plat_err why = {0};
+    const uint8_t *target;
+    size_t n;
     if (node->kind != CAPOSRO1_NODE_KIND_SYMLINK || !check->bulk)
         return 0;
-    int rc = caposro1_readlink(&check->vol->fs, index, &target, &why);
-    if (rc == 0 && target.failed)
-        rc = err_nomem(&why, "reading a target");
-    strbuf_free(&target);
+    int rc = ro1_target_read(check->vol, index, &target, &n, &why);
     if (rc == PLAT_ECORRUPT)
         return report(check, index, "derive", "content_crc32c", "the target does not match its checksum");
     if (rc != 0 && check->err != NULL)
@@ -202,8 +201,7 @@ static int check_zero(struct check *check, const char *path, uint64_t start, uin
 {
     bool found = false;
     uint64_t at = 0;
-    int rc =
-        dev_find_nonzero(check->vol->fs.dev, (struct range){start, end - start}, &found, &at, check->err);
+    int rc = dev_find_nonzero(check->vol->dev, (struct range){start, end - start}, &found, &at, check->err);
     if (rc != 0 || !found)
         return rc;
     return finding_report(check->sink, SEVERITY_ERROR, "ro1-padding", path, &at, NULL,
@@ -214,7 +212,7 @@ int caposro1_check(struct fs *fs, const struct finding_sink *sink, struct plat_e
 {
     struct volume *vol = volume_of(fs);
     const struct ro1_geometry *geo = &vol->geo;
-    struct check check = {.vol = vol, .sink = sink, .err = err, .next_block = 1, .next_child = 1};
+    struct check check = {.fs = fs, .vol = vol, .sink = sink, .err = err, .next_block = 1, .next_child = 1};
     int rc = 0;
     /* The layout has said what is wrong with the superblock. */
     if (!vol->sound)

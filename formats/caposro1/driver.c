@@ -1,22 +1,9 @@
-/* The CAPOSRO1 driver: recognising and opening an image. volume.h draws the layout. */
+/* The CAPOSRO1 driver: recognising and opening an image. reader.h draws the layout. */
 #include "formats/caposro1/volume.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Block 0; *ret_there false where the device is too small to have one. */
-static int block_read(struct plat_dev *dev, uint8_t *buf, struct caposro1_superblock *ret, bool *ret_there,
-                      struct plat_err *err)
-{
-    *ret_there = dev->size_bytes >= CAPOSRO1_SUPERBLOCK_BYTES;
-    if (!*ret_there)
-        return 0;
-    int rc = dev_read(dev, 0, buf, CAPOSRO1_SUPERBLOCK_BYTES, err);
-    if (rc == 0 && !caposro1_superblock_view(buf, CAPOSRO1_SUPERBLOCK_BYTES, ret))
-        return err_set(err, PLAT_EBUG, "a superblock of other than %d bytes", CAPOSRO1_SUPERBLOCK_BYTES);
-    return rc;
-}
 
 /* By the magic; where that is damaged, by the checksum, which fits as soon as the magic is put right. */
 static int caposro1_probe(struct plat_dev *dev, const struct fs_open_options *options,
@@ -29,7 +16,7 @@ static int caposro1_probe(struct plat_dev *dev, const struct fs_open_options *op
     struct plat_err why = {0};
     bool there;
     (void)options;
-    int rc = block_read(dev, buf, &superblock, &there, err);
+    int rc = ro1_superblock_read(dev, buf, &superblock, &there, err);
     if (rc != 0)
         return rc;
     if (there) {
@@ -52,36 +39,27 @@ static int caposro1_probe(struct plat_dev *dev, const struct fs_open_options *op
 static int caposro1_open(struct plat_dev *dev, struct image *image, const struct fs_open_options *options,
                          struct fs **ret, struct plat_err *err)
 {
-    bool there;
     if (options->writable)
         return err_set(err, PLAT_EUNSUPPORTED, "caposro1 is read-only: make the image anew with plat mk");
-    struct volume *vol = calloc(1, sizeof *vol);
-    if (vol == NULL)
+    struct ro1_fs *ro1 = malloc(sizeof *ro1);
+    if (ro1 == NULL)
         return err_nomem(err, "opening a CAPOSRO1 image");
-    vol->fs = (struct fs){.driver = &caposro1_driver, .dev = dev, .image = image};
-    vol->reading.node = UINT64_MAX;
-    int rc = block_read(dev, vol->sector, &vol->superblock, &there, err);
-    if (rc == 0 && !there)
-        rc = err_set(err, PLAT_ECORRUPT, "%llu bytes are too few for a superblock of %d",
-                     (unsigned long long)dev->size_bytes, CAPOSRO1_SUPERBLOCK_BYTES);
-    if (rc == 0) {
-        rc = ro1_geometry_read(vol->superblock, dev->size_bytes, RO1_NEWEST_VERSION, &vol->geo, err);
-        vol->sound = rc == 0;
-        /* What verify looks at anyway: the layout says what is wrong, field by field. */
-        if (rc == PLAT_ECORRUPT && options->degraded)
-            rc = 0;
-    }
+    ro1->fs = (struct fs){.driver = &caposro1_driver, .dev = dev, .image = image};
+    int rc = ro1_open(dev, &ro1->vol, err);
+    /* What verify looks at anyway: the layout says what is wrong, field by field. */
+    if (rc == PLAT_ECORRUPT && options->degraded && dev->size_bytes >= CAPOSRO1_SUPERBLOCK_BYTES)
+        rc = 0;
     if (rc != 0) {
-        free(vol);
+        free(ro1);
         return rc;
     }
-    *ret = &vol->fs;
+    *ret = &ro1->fs;
     return 0;
 }
 
 static void caposro1_close(struct fs *fs)
 {
-    free(volume_of(fs));
+    free((struct ro1_fs *)(void *)fs);
 }
 
 static int caposro1_space(struct fs *fs, struct fs_space *ret, struct plat_err *err)

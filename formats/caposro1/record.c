@@ -1,11 +1,9 @@
 /* Superblock and records: from bytes to what the driver works with, with everything compared on the way.
  *
  * No memory is asked for, and nothing but the generated accessors knows where a field lies. */
-#include "formats/caposro1/volume.h"
+#include "formats/caposro1/reader.h"
 
-#include <stdio.h>
-#include <string.h>
-
+#include "lib/base/path.h"
 #include "lib/hash/hash.h"
 
 bool ro1_superblock_sealed(struct caposro1_superblock superblock, bool assume_magic)
@@ -108,9 +106,9 @@ int ro1_window_read(struct plat_dev *dev, struct ro1_window *window, struct rang
 int ro1_record(struct volume *vol, uint32_t index, struct caposro1_node *ret, struct plat_err *err)
 {
     const uint8_t *bytes;
-    int rc = ro1_window_read(vol->fs.dev, &vol->nodes,
-                             (struct range){ro1_record_offset(vol, index), RO1_NODE_BYTES},
-                             vol->geo.nodes_end, &bytes, err);
+    int rc =
+        ro1_window_read(vol->dev, &vol->nodes, (struct range){ro1_record_offset(vol, index), RO1_NODE_BYTES},
+                        vol->geo.nodes_end, &bytes, err);
     if (rc == 0 && !caposro1_node_view(bytes, RO1_NODE_BYTES, ret))
         return err_set(err, PLAT_EBUG, "a node of other than %d bytes", RO1_NODE_BYTES);
     return rc;
@@ -145,8 +143,7 @@ struct ro1_node ro1_decode(const struct volume *vol, struct caposro1_node record
 
 void ro1_field_path(char ret[RO1_PATH_BYTES], uint64_t index, const char *field)
 {
-    (void)snprintf(ret, RO1_PATH_BYTES, "nodes[%llu]%s%.60s", (unsigned long long)index,
-                   field[0] == '\0' ? "" : ".", field);
+    path_element(ret, RO1_PATH_BYTES, "nodes", index, field);
 }
 
 static bool strings_hold(const struct volume *vol, const struct ro1_node *node)
@@ -224,9 +221,10 @@ const char *ro1_name_fault(const uint8_t *name, size_t n)
         return "it is empty";
     if (n <= 2 && name[0] == '.' && name[n - 1] == '.')
         return "it is '.' or '..'";
-    if (memchr(name, '/', n) != NULL)
-        return "there is a '/' in it";
-    return memchr(name, '\0', n) != NULL ? "there is a NUL in it" : NULL;
+    for (size_t i = 0; i < n; i++)
+        if (name[i] == '/' || name[i] == '\0')
+            return name[i] == '/' ? "there is a '/' in it" : "there is a NUL in it";
+    return NULL;
 }
 
 int ro1_name_compare(const uint8_t *a, size_t a_bytes, const uint8_t *b, size_t b_bytes)
@@ -240,7 +238,7 @@ int ro1_name_read(struct volume *vol, uint64_t index, const struct ro1_node *nod
 {
     const uint8_t *name;
     const uint64_t at = vol->geo.contents_end + node->name_offset;
-    int rc = ro1_window_read(vol->fs.dev, &vol->strings, (struct range){at, node->name_bytes},
+    int rc = ro1_window_read(vol->dev, &vol->strings, (struct range){at, node->name_bytes},
                              vol->geo.contents_end + vol->geo.strings_bytes, &name, err);
     if (rc != 0)
         return rc;

@@ -22,7 +22,7 @@ static int content_sum(struct scrub *scrub, const struct ro1_node *node, uint32_
     for (uint64_t done = 0; done < node->size_bytes;) {
         const uint64_t left = node->size_bytes - done;
         const size_t n = left < SCRUB_BYTES ? (size_t)left : SCRUB_BYTES;
-        int rc = dev_read(scrub->vol->fs.dev, node->content + done, scrub->buf, n, scrub->err);
+        int rc = dev_read(scrub->vol->dev, node->content + done, scrub->buf, n, scrub->err);
         if (rc != 0)
             return rc;
         crc32c = hash_crc32c(crc32c, scrub->buf, n);
@@ -39,8 +39,7 @@ static int scrub_zero(struct scrub *scrub, const char *path, uint64_t start, uin
     uint64_t at = 0;
     if (start >= end)
         return 0;
-    int rc =
-        dev_find_nonzero(scrub->vol->fs.dev, (struct range){start, end - start}, &found, &at, scrub->err);
+    int rc = dev_find_nonzero(scrub->vol->dev, (struct range){start, end - start}, &found, &at, scrub->err);
     progress_add(scrub->progress, end - start);
     if (rc != 0 || !found)
         return rc;

@@ -1,116 +1,17 @@
-/* An open CAPOSRO1 image, as the parts of its driver share it.
- *
- *     LBA 0          superblock        512 bytes, with its own CRC-32C
- *     1 ...          contents          each file a run of blocks, zero behind its end; in the order of the nodes
- *     strings_block  strings           "" "bin" "etc" "link""target" ...: names in the order of the nodes
- *     nodes_block    node table        128 bytes each: 0 the root, then its children, then the children of its
- *                                      first directory, ... (each directory one run, sorted by name)
- *                    free              zero, to block_count
- *
- * The tables stand behind the contents because they hold the checksums of those: so an image can be written in one
- * pass, to a pipe, with each source read once.
- *
- * Reading takes no memory but this structure, and nothing is believed before its checksum is right: a kernel can
- * carry read.c with a dev_read and an error function of its own. */
+/* An open CAPOSRO1 image, as the parts of its driver share it; reader.h has the layout and the reading. */
 #ifndef PLAT_FORMATS_CAPOSRO1_VOLUME_H
 #define PLAT_FORMATS_CAPOSRO1_VOLUME_H
 
-#include "caposro1.gen.h"
 #include "formats/caposro1/caposro1.h"
+#include "formats/caposro1/reader.h"
 
-enum {
-    RO1_BLOCK_BYTES = 512,
-    RO1_NODE_BYTES = CAPOSRO1_NODE_BYTES,
-    RO1_NEWEST_VERSION = 2,
-    RO1_NAME_MAX_BYTES = 255,
-    RO1_TARGET_MAX_BYTES = 4095,
-    RO1_MODE_BITS = 07777,
-    RO1_WINDOW_BYTES = 16 * 1024,
-    RO1_PATH_BYTES = 96 /* of a path into the structures, such as nodes[4294967295].content_crc32c */
-};
-
-struct ro1_geometry {
-    uint32_t version;
-    uint32_t node_count;
-    uint64_t contents_end; /* bytes from the start of the image, all of them: where the strings begin */
-    uint64_t strings_bytes;
-    uint64_t nodes_offset;
-    uint64_t nodes_end;
-    uint64_t end; /* of the filesystem; the image may be longer */
-};
-/* What the superblock says, once it is known to be sound. PLAT_EUNSUPPORTED: a version beyond newest_version;
- * PLAT_ECORRUPT names the field. */
-int ro1_geometry_read(struct caposro1_superblock superblock, uint64_t image_bytes, uint32_t newest_version,
-                      struct ro1_geometry *ret, struct plat_err *err);
-/* Is the checksum of the block right (with the magic put right before, where assume_magic)? */
-bool ro1_superblock_sealed(struct caposro1_superblock superblock, bool assume_magic);
-
-/* A node record, decoded. */
-struct ro1_node {
-    enum caposro1_node_kind kind;
-    enum caposro1_clock_source clock;
-    uint32_t mode, uid, gid, parent;
-    uint64_t name_offset; /* in the strings */
-    uint32_t name_bytes, name_crc32c;
-    uint64_t size_bytes;
-    uint64_t content; /* byte in the image: content of a file, target of a symbolic link */
-    uint64_t first_block;
-    uint32_t content_crc32c;
-    uint32_t first_child, child_count;
-    int64_t modified_s;
-    uint32_t modified_ns;
-};
-
-/* A piece of the image. */
-struct ro1_window {
-    uint64_t start;
-    size_t n; /* 0: nothing */
-    uint8_t bytes[RO1_WINDOW_BYTES];
-};
-
-struct volume {
+struct ro1_fs {
     struct fs fs;
-    bool sound; /* the superblock was usable: geo is filled */
-    struct ro1_geometry geo;
-    struct caposro1_superblock superblock; /* of sector */
-    uint8_t sector[CAPOSRO1_SUPERBLOCK_BYTES];
-    struct ro1_window nodes, strings;
-    /* A file that is being read from its start to its end is compared with its checksum on the way. */
-    struct {
-        uint64_t node, offset;
-        uint32_t crc32c;
-    } reading;
+    struct volume vol;
 };
 static inline struct volume *volume_of(struct fs *fs)
 {
-    return (struct volume *)(void *)fs; /* fs is its first member */
-}
-
-/* [offset, offset + n) in the window, n at most RO1_WINDOW_BYTES, and what follows before `end`. Valid until the
- * next call with the same window. */
-int ro1_window_read(struct plat_dev *dev, struct ro1_window *window, struct range want, uint64_t end,
-                    const uint8_t **ret, struct plat_err *err);
-/* The record as it is; index is below node_count. Valid until the next node is fetched. */
-int ro1_record(struct volume *vol, uint32_t index, struct caposro1_node *ret, struct plat_err *err);
-struct ro1_node ro1_decode(const struct volume *vol, struct caposro1_node record);
-/* What keeps the record from being used, or NULL: its checksum, a value outside its range, a place outside the
- * image. *ret_field: whose fault it is. */
-const char *ro1_fault(const struct volume *vol, uint32_t index, struct caposro1_node record,
-                      const char **ret_field);
-/* A record without fault, or PLAT_ECORRUPT. */
-int ro1_node_read(struct volume *vol, uint64_t index, struct ro1_node *ret, struct plat_err *err);
-/* The name, not terminated, valid until the next name or target. Its checksum is right. */
-int ro1_name_read(struct volume *vol, uint64_t index, const struct ro1_node *node, const uint8_t **ret,
-                  struct plat_err *err);
-/* A name that no directory can hold: empty, "." or "..", with '/' or NUL. NULL: it is fine. */
-const char *ro1_name_fault(const uint8_t *name, size_t n);
-/* Bytewise, a shorter name before a longer one that begins with it. */
-int ro1_name_compare(const uint8_t *a, size_t a_bytes, const uint8_t *b, size_t b_bytes);
-/* "nodes[17].field" */
-void ro1_field_path(char ret[RO1_PATH_BYTES], uint64_t index, const char *field);
-static inline uint64_t ro1_record_offset(const struct volume *vol, uint64_t index)
-{
-    return vol->geo.nodes_offset + index * RO1_NODE_BYTES;
+    return &((struct ro1_fs *)(void *)fs)->vol; /* fs is its first member */
 }
 
 int caposro1_root(struct fs *fs, uint64_t *ret_node, struct plat_err *err);

@@ -109,7 +109,7 @@ static int walk_extents(struct walk *walk)
     uint64_t next = RO1_BLOCK_BYTES;
     int rc = 0;
     if (!vol->sound)
-        return emit(walk, EXTENT_PADDING, "unknown", next, vol->fs.dev->size_bytes);
+        return emit(walk, EXTENT_PADDING, "unknown", next, vol->dev->size_bytes);
     for (uint32_t i = 0; rc == 0 && i < geo->node_count; i++) {
         rc = walk_file(walk, i, &next);
         /* check() says what is wrong with it. */
@@ -125,7 +125,7 @@ static int walk_extents(struct walk *walk)
         rc = emit(walk, EXTENT_PADDING, "nodes", geo->nodes_end, used);
     if (rc == 0)
         rc = emit(walk, EXTENT_FREE, "free", used, geo->end);
-    return rc != 0 ? rc : emit(walk, EXTENT_PADDING, "tail", geo->end, vol->fs.dev->size_bytes);
+    return rc != 0 ? rc : emit(walk, EXTENT_PADDING, "tail", geo->end, vol->dev->size_bytes);
 }
 
 int caposro1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err *err)

@@ -3,7 +3,7 @@
 #define PLAT_FORMATS_CAPOSST1_PRIVATE_H
 
 #include "caposst1.gen.h"
-#include "formats/caposst1/super.h"
+#include "formats/caposst1/reader.h"
 #include "lib/layout/inst.h"
 
 enum { ST1_BUFFER_BYTES = 1 << 20 };

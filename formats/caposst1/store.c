@@ -43,6 +43,8 @@ int store_open(struct plat_dev *dev, const struct store_options *options, struct
     /* What damage leaves is shown; the rest is told by check. */
     if ((rc == PLAT_ECORRUPT || rc == PLAT_EUNSUPPORTED) && store->degraded)
         rc = 0;
+    if (rc != 0 && err != NULL && store->fault.class != 0)
+        *err = store->fault;
     if (rc != 0) {
         store_close(store);
         return rc;
@@ -69,16 +71,8 @@ uint64_t store_count(const struct store *store)
 
 void store_entry(const struct store *store, uint64_t index, struct store_object *ret)
 {
-    struct caposst1_entry v = st1_entry_at(&store->table, index);
-    *ret = (struct store_object){
-        .offset = caposst1_entry_first_block(v) * ST1_BLOCK_BYTES,
-        .size_bytes = caposst1_entry_size_bytes(v),
-        .time = {.provenance = (enum store_provenance)caposst1_entry_provenance(v),
-                 .created_ns = caposst1_entry_created(v)},
-        .is_tombstone = caposst1_entry_kind(v) == CAPOSST1_ENTRY_KIND_TOMBSTONE,
-        .is_dead = store->table.killers[index] != 0,
-    };
-    memcpy(ret->key, caposst1_entry_key(v), STORE_KEY_BYTES);
+    st1_entry_decode(st1_entry_at(&store->table, index).p, ret);
+    ret->is_dead = store->table.killers[index] != 0;
 }
 
 bool store_find(const struct store *store, const uint8_t key[STORE_KEY_BYTES], uint64_t *ret_index)
@@ -123,13 +117,7 @@ int store_read(struct store *store, uint64_t index, uint64_t offset, void *buf, 
             return rc;
     }
     store_entry(store, index, &object);
-    uint64_t left = offset < object.size_bytes ? object.size_bytes - offset : 0;
-    if (n > left)
-        n = (size_t)left;
-    int rc = dev_read(store->dev, object.offset + offset, buf, n, err);
-    if (rc == 0)
-        *ret_n = n;
-    return rc;
+    return st1_object_read(store->dev, &object, offset, buf, n, ret_n, err);
 }
 
 /* ---- writing to the device ---- */

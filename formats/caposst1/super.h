@@ -59,6 +59,12 @@ static inline uint64_t st1_blocks_of(uint64_t size_bytes)
     return div_up_u64(size_bytes, ST1_BLOCK_BYTES);
 }
 
+/* Memory of the caller's, in whole blocks. */
+struct st1_buffer {
+    uint8_t *bytes;
+    size_t blocks;
+};
+
 enum st1_copy_state {
     ST1_GOOD,
     ST1_TORN,    /* a power cut while it was written */

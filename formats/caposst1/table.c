@@ -115,9 +115,7 @@ int st1_table_add(struct st1_table *table, const uint8_t entry[ST1_ENTRY_BYTES],
     bool tombstone = caposst1_entry_kind(v) == CAPOSST1_ENTRY_KIND_TOMBSTONE;
     bool live = st1_table_find(table, caposst1_entry_key(v), &victim);
     if (live != tombstone)
-        return err_set(err, PLAT_ECORRUPT,
-                       tombstone ? "a tombstone for an object that is not there"
-                                 : "an object that is there already");
+        return st1_entry_out_of_turn(tombstone, err);
     int rc = st1_table_reserve(table, table->count + 1, err);
     if (rc != 0)
         return rc;
@@ -153,99 +151,22 @@ uint32_t st1_table_crc(const struct st1_table *table, uint64_t count)
     return hash_crc32c(0, table->bytes, count * ST1_ENTRY_BYTES);
 }
 
-/* An entry by itself and in its place: objects lie one behind the other. */
-static int entry_judge(struct store *store, struct caposst1_entry v, uint64_t *cursor, struct plat_err *err)
+static int load_entry(void *ctx, uint64_t index, const uint8_t entry[ST1_ENTRY_BYTES], struct plat_err *err)
 {
-    const struct st1_super *super = &store->super;
-    uint64_t first = caposst1_entry_first_block(v), size = caposst1_entry_size_bytes(v);
-    uint8_t kind = caposst1_entry_kind(v), provenance = caposst1_entry_provenance(v);
-    if (kind == CAPOSST1_ENTRY_KIND_TOMBSTONE ? first != 0 || size != 0 : kind != CAPOSST1_ENTRY_KIND_OBJECT)
-        return err_set(err, PLAT_ECORRUPT, "it is neither an object nor a tombstone");
-    if (provenance > CAPOSST1_PROVENANCE_STATED ||
-        (provenance == CAPOSST1_PROVENANCE_UNKNOWN && caposst1_entry_created(v) != 0))
-        return err_set(err, PLAT_ECORRUPT, "provenance %u with time %lld", provenance,
-                       (long long)caposst1_entry_created(v));
-    if (super->version == STORE_VERSION_PLAIN && provenance != CAPOSST1_PROVENANCE_UNKNOWN)
-        return err_set(err, PLAT_ECORRUPT, "it has a time, and version %d has none", STORE_VERSION_PLAIN);
-    if (kind == CAPOSST1_ENTRY_KIND_TOMBSTONE)
-        return 0;
-    if (first != *cursor || st1_blocks_of(size) > super->cursor_block - *cursor)
-        return err_set(
-            err, PLAT_ECORRUPT,
-            "%llu bytes from block %llu on: it should begin at block %llu and end before the cursor "
-            "(block %llu)",
-            (unsigned long long)size, (unsigned long long)first, (unsigned long long)*cursor,
-            (unsigned long long)super->cursor_block);
-    *cursor += st1_blocks_of(size);
-    return 0;
-}
-
-static int load_piece(struct store *store, const uint8_t *bytes, uint64_t n, uint64_t *cursor,
-                      struct plat_err *err)
-{
-    struct st1_table *table = &store->table;
-    for (uint64_t i = 0; i < n; i++) {
-        const uint8_t *entry = bytes + i * ST1_ENTRY_BYTES;
-        int rc = entry_judge(store, (struct caposst1_entry){entry}, cursor, err);
-        if (rc == 0)
-            rc = st1_table_add(table, entry, err);
-        if (rc == PLAT_ECORRUPT) {
-            char path[40];
-            uint64_t table_block = store->super.areas[store->super.active].first_block;
-            struct plat_err why;
-            if (err != NULL)
-                why = *err;
-            (void)snprintf(path, sizeof path, "entries[%llu]", (unsigned long long)table->count);
-            return err_at(err, rc, table_block * ST1_BLOCK_BYTES + table->count * ST1_ENTRY_BYTES, path, "%s",
-                          err != NULL ? why.text : "");
-        }
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
-}
-
-static int load_end(struct store *store, uint32_t crc, uint64_t cursor, struct plat_err *err)
-{
-    const struct st1_super *super = &store->super;
-    if (crc != super->table_crc32c && !store_skips(store->hooks, STORE_CHECK_TABLE))
-        return err_at(err, PLAT_ECORRUPT, super->areas[super->active].first_block * ST1_BLOCK_BYTES,
-                      "entries", "the table's CRC-32C is 0x%08x, and the superblock says 0x%08x", crc,
-                      super->table_crc32c);
-    if (cursor != super->cursor_block || store->table.n_tombstones != super->tombstone_count)
-        return err_at(
-            err, PLAT_ECORRUPT, 0, "superblock",
-            "the entries end at block %llu with %llu tombstones, and the superblock says %llu and %llu",
-            (unsigned long long)cursor, (unsigned long long)store->table.n_tombstones,
-            (unsigned long long)super->cursor_block, (unsigned long long)super->tombstone_count);
-    return 0;
+    (void)index;
+    return st1_table_add(ctx, entry, err);
 }
 
 int st1_load(struct store *store, struct plat_err *err)
 {
-    const struct st1_super *super = &store->super;
-    uint8_t *piece = NULL, small[ST1_BLOCK_BYTES] = {0};
-    uint64_t left = super->entry_count, cursor = st1_data_block(super, super->active);
-    uint64_t block = super->areas[super->active].first_block;
-    uint32_t crc = 0;
-    int rc = 0;
-    if (left > ST1_ENTRIES_PER_BLOCK && (piece = malloc((size_t)LOAD_BLOCKS * ST1_BLOCK_BYTES)) == NULL)
-        return err_nomem(err, "reading the table of a store");
-    while (rc == 0 && left > 0) {
-        uint8_t *bytes = piece != NULL ? piece : small;
-        uint64_t n = piece != NULL ? (uint64_t)LOAD_BLOCKS * ST1_ENTRIES_PER_BLOCK : ST1_ENTRIES_PER_BLOCK;
-        if (n > left)
-            n = left;
-        rc = dev_read(store->dev, block * ST1_BLOCK_BYTES, bytes, n * ST1_ENTRY_BYTES, err);
-        if (rc != 0)
-            break;
-        crc = hash_crc32c(crc, bytes, n * ST1_ENTRY_BYTES);
-        rc = load_piece(store, bytes, n, &cursor, err);
-        left -= n;
-        block += LOAD_BLOCKS;
+    uint8_t *piece = NULL, small[ST1_BLOCK_BYTES];
+    struct st1_buffer buf = {small, 1};
+    if (store->super.entry_count > ST1_ENTRIES_PER_BLOCK) {
+        if ((piece = malloc((size_t)LOAD_BLOCKS * ST1_BLOCK_BYTES)) == NULL)
+            return err_nomem(err, "reading the table of a store");
+        buf = (struct st1_buffer){piece, LOAD_BLOCKS};
     }
+    int rc = st1_scan(store->dev, &store->super, store->hooks, buf, load_entry, &store->table, err);
     free(piece);
-    if (rc == 0)
-        rc = load_end(store, crc, cursor, err);
     return rc;
 }

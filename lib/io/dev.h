@@ -85,5 +85,15 @@ int dev_open_recorder(struct plat_dev *inner, struct plat_dev **ret, struct plat
 size_t dev_recorder_events(const struct plat_dev *dev, const struct dev_event **ret);
 /* Fails operation number `nth` (0 first; counts reads, writes and flushes) with PLAT_EIO, and all later ones. */
 int dev_open_fault(struct plat_dev *inner, uint64_t nth, struct plat_dev **ret, struct plat_err *err);
+/* The same with a choice of faults. */
+struct dev_fault {
+    uint64_t nth; /* operations that succeed before */
+    bool full;    /* the device is full: writes alone are counted and fail, with ENOSPC; else all, with EIO */
+    bool once;    /* what comes behind the fault succeeds */
+    uint64_t n_failed; /* counted by the device */
+};
+/* `fault` must outlive the device. */
+int dev_open_fault_like(struct plat_dev *inner, struct dev_fault *fault, struct plat_dev **ret,
+                        struct plat_err *err);
 
 #endif

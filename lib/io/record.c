@@ -1,4 +1,5 @@
 /* Devices for tests: one that remembers what was written and when it was flushed, one that fails on cue. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,33 +88,37 @@ size_t dev_recorder_events(const struct plat_dev *dev, const struct dev_event **
 struct fault_dev {
     struct plat_dev dev;
     struct plat_dev *inner;
-    uint64_t left; /* operations that still succeed */
+    struct dev_fault own; /* of dev_open_fault */
+    struct dev_fault *fault;
+    uint64_t n_done;
 };
 
-static int fault_due(struct plat_dev *dev, struct plat_err *err)
+static int fault_due(struct plat_dev *dev, bool write, struct plat_err *err)
 {
     struct fault_dev *f = (struct fault_dev *)dev;
-    if (f->left == 0)
-        return err_set(err, PLAT_EIO, "%s: planted fault", dev->name);
-    f->left--;
-    return 0;
+    if (f->fault->full && !write)
+        return 0;
+    if (f->n_done++ < f->fault->nth || (f->fault->once && f->fault->n_failed > 0))
+        return 0;
+    f->fault->n_failed++;
+    return err_sys(err, f->fault->full ? ENOSPC : EIO, "%s: planted fault", dev->name);
 }
 
 static int fault_read(struct plat_dev *dev, uint64_t offset, void *buf, size_t n, struct plat_err *err)
 {
-    int rc = fault_due(dev, err);
+    int rc = fault_due(dev, false, err);
     return rc != 0 ? rc : dev_read(((struct fault_dev *)dev)->inner, offset, buf, n, err);
 }
 
 static int fault_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n, struct plat_err *err)
 {
-    int rc = fault_due(dev, err);
+    int rc = fault_due(dev, true, err);
     return rc != 0 ? rc : dev_write(((struct fault_dev *)dev)->inner, offset, buf, n, err);
 }
 
 static int fault_flush(struct plat_dev *dev, struct plat_err *err)
 {
-    int rc = fault_due(dev, err);
+    int rc = fault_due(dev, false, err);
     return rc != 0 ? rc : dev_flush(((struct fault_dev *)dev)->inner, err);
 }
 
@@ -125,7 +130,8 @@ static void fault_close(struct plat_dev *dev)
 static const struct plat_dev_ops fault_ops = {
     .read_at = fault_read, .write_at = fault_write, .flush = fault_flush, .close = fault_close};
 
-int dev_open_fault(struct plat_dev *inner, uint64_t nth, struct plat_dev **ret, struct plat_err *err)
+int dev_open_fault_like(struct plat_dev *inner, struct dev_fault *fault, struct plat_dev **ret,
+                        struct plat_err *err)
 {
     struct fault_dev *f = calloc(1, sizeof *f);
     if (f == NULL)
@@ -133,7 +139,15 @@ int dev_open_fault(struct plat_dev *inner, uint64_t nth, struct plat_dev **ret, 
     f->dev = *inner;
     f->dev.ops = &fault_ops;
     f->inner = inner;
-    f->left = nth;
+    f->fault = fault != NULL ? fault : &f->own;
     *ret = &f->dev;
     return 0;
+}
+
+int dev_open_fault(struct plat_dev *inner, uint64_t nth, struct plat_dev **ret, struct plat_err *err)
+{
+    int rc = dev_open_fault_like(inner, NULL, ret, err);
+    if (rc == 0)
+        ((struct fault_dev *)*ret)->own.nth = nth;
+    return rc;
 }

@@ -145,7 +145,43 @@ find "$work/objects" -type f > "$work/objects.list"
 echo "100,000 objects: plat store put and sha256sum" >&2
 store_put=$(best 3 run_put)
 store_sha=$(best 3 run_sha)
+
+# Stores of more and more of those objects: what grows no faster than n log n is at most 13.3 and 12.5 times as much at each step.
+cost() { # COMMAND...: seconds of the fastest of five runs and the peak KiB of one more, each on a fresh $work/n.img
+    local i start took least=""
+    for i in 1 2 3 4 5; do
+        cp --sparse=always "$work/fresh.img" "$work/n.img"
+        start=$(now); "$@" > /dev/null; took=$(($(now) - start))
+        if [ -z "$least" ] || [ "$took" -lt "$least" ]; then least=$took; fi
+    done
+    cp --sparse=always "$work/fresh.img" "$work/n.img"
+    /usr/bin/time -f %M -o "$work/rss" "$@" > /dev/null
+    awk "BEGIN { printf \"%.4f %d\", $least / 1e6, $(cat "$work/rss") }"
+}
+growth=$work/growth
+: > "$growth"
+before="" # put, verify and ls of the row above
+for n in 1000 10000 100000; do
+    title=${n%000},000
+    echo "a store of $title objects" >&2
+    head -n "$n" "$work/objects.list" > "$work/n.list"
+    "$plat" mk caposst1 "$work/none" -o "$work/fresh.img" --size $((n * 4096 + 1048576)) -O "entries=$n" > /dev/null
+    put=$(cost "$plat" store put -q -T "$work/n.list" "$work/n.img")
+    "$plat" store put -q -T "$work/n.list" "$work/fresh.img"
+    verify=$(cost "$plat" verify --quiet --data "$work/n.img")
+    list=$(cost "$plat" store ls "$work/n.img")
+    times="- | - | -"
+    if [ -n "$before" ]; then
+        times=$(echo "$before ${put% *} ${verify% *} ${list% *}" | awk '{ printf "%.1f | %.1f | %.1f", $4 / $1, $5 / $2, $6 / $3 }')
+    fi
+    before="${put% *} ${verify% *} ${list% *}"
+    printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$title" "${put% *}" "${put#* }" "${verify% *}" "${verify#* }" "${list% *}" \
+        "${list#* }" "$times" >> "$growth"
+done
 rm -rf "$work/objects"
+
+# A tree of real files into an image of each native format and back, compared.
+roundtrip=$(PLAT=$plat TMPDIR=$work bash tests/roundtrip.sh /usr/share)
 
 recipe tree 4094
 rm -rf "$work/out"; mkdir -p "$work/out"
@@ -180,6 +216,16 @@ dump=$(cat "$work/rss")
     echo
     echo "100,000 objects of 1.5 KB in one commit: \`plat store put\` $store_put s, \`sha256sum\` of the same files $store_sha s (target: at"
     echo "most 1.5 times): $(ratio "$store_put" "$store_sha") times."
+    echo
+    echo "Stores of n of those objects; how many times as long as the row above (n log n would be 13.3 and 12.5 times):"
+    echo
+    echo "| n | store put, s | KiB | verify --data, s | KiB | store ls, s | KiB | put, times | verify, times | ls, times |"
+    echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    cat "$growth"
+    echo
+    echo "/usr/share into an image and back, all of it compared (\`make check-usr-share\`):"
+    echo
+    echo "${roundtrip//$'\n'/$'\n\n'}"
     echo
     echo "A 4 GiB disk with the 20,000 files of the second row: \`plat verify\` $verify s and $verify_kib KiB (targets: 2 s, 131072 KiB);"
     echo "\`plat dump --json\` ${dump% *} s and ${dump#* } KiB."

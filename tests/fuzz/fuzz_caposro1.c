@@ -1,5 +1,5 @@
 /* A sound CAPOSRO1 image with bytes changed: opened, verified with its contents, every directory and file read. The
- * input is a list of patches of 4 bytes: 3 of place, 1 of value; the top bit of the second byte of a place aims at the node table.
+ * input is a list of patches (tests/fuzz/exercise.h); the table is that of the nodes.
  * Checksums are constant in a fuzz build (lib/hash); those that the layout's generated code makes are put right here,
  * so that patches get past them. */
 #include <stdio.h>
@@ -10,8 +10,6 @@
 #include "tests/fuzz/exercise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-enum { MAX_PATCHES = 64 };
 
 static struct plat_dev *disk;
 static uint8_t *sound; /* copy of the bytes */
@@ -70,12 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (disk == NULL)
         make_image();
     uint8_t *bytes = dev_memory_bytes(disk);
-    for (unsigned i = 0; i < MAX_PATCHES && n >= 4; i++, data += 4, n -= 4) {
-        size_t at = data[0] | (size_t)data[1] << 8 | (size_t)(data[2] & 0x7f) << 16;
-        if ((data[1] & 0x80) != 0)
-            at = table_at + (at & 0x7fff) % (table_nodes * CAPOSRO1_NODE_BYTES);
-        bytes[at % (size_t)disk->size_bytes] = data[3];
-    }
+    patch(disk, table_at, table_nodes * CAPOSRO1_NODE_BYTES, data, n);
     seal_all(bytes);
     exercise(disk, true);
     exercise(disk, false);

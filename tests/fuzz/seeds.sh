@@ -46,6 +46,15 @@ fuzz_caposro1)
     printf '\x18\x00\x00\xff\x1c\x00\x00\xff' > "$2/count"
     printf '\x98\x80\x00\xff' > "$2/name"
     printf '\x34\x80\x00\x00' > "$2/child" ;;
+fuzz_caposst1)
+    # One patch each, as above: version, live area, entry count, cursor, a copy that is not the same, kind and place of an entry.
+    printf '\x10\x00\x00\x03' > "$2/version"
+    printf '\x1c\x00\x00\x01' > "$2/shadow"
+    printf '\x60\x00\x00\x09' > "$2/count"
+    printf '\x70\x00\x00\x30' > "$2/cursor"
+    printf '\x18\x02\x00\x01' > "$2/writing"
+    printf '\x38\x80\x00\x02' > "$2/kind"
+    printf '\x20\x80\x00\x07\x28\x80\x00\xff' > "$2/place" ;;
 fuzz_archive)
     tmp=$(mktemp -d)
     mkdir -p "$tmp/a/b"; echo hello > "$tmp/a/b/file"; ln -s b/file "$tmp/a/link"; ln "$tmp/a/b/file" "$tmp/a/hard"

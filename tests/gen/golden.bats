@@ -4,8 +4,8 @@
 
 B="${B:-$PWD/build}"
 
-@test "generated C of gpt, mbr and caposro1 is what was reviewed" {
-    for name in gpt.gen.h gpt.gen.c mbr.gen.h mbr.gen.c caposro1.gen.h caposro1.gen.c; do
+@test "generated C of gpt, mbr, caposro1 and the checks of caposst1 are what was reviewed" {
+    for name in gpt.gen.h gpt.gen.c mbr.gen.h mbr.gen.c caposro1.gen.h caposro1.gen.c caposst1.gen.c; do
         diff -u "tests/gen/golden/$name" "$B/gen/$name" || {
             echo "tests/gen/golden/$name differs; review it and run: make golden-update"
             return 1

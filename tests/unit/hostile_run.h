@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "inspect/commands.h"
+#include "mkimage/commands.h"
 #include "tests/unit/hostile_image.h"
 
 enum { RUN_SECONDS = 60, RUN_MAX_ARGS = 12 };
@@ -16,9 +17,9 @@ enum { RUN_SECONDS = 60, RUN_MAX_ARGS = 12 };
  * RUN_SECONDS ends the test program (SIGALRM), which fails it. */
 static inline int run_command_into(int to, const char *const *args)
 {
-    static const struct command *const commands[] = {&command_verify, &command_dump, &command_hex,
-                                                     &command_get,    &command_ls,   &command_cat,
-                                                     &command_extract};
+    static const struct command *const commands[] = {&command_verify,  &command_dump, &command_hex,
+                                                     &command_get,     &command_ls,   &command_cat,
+                                                     &command_extract, &command_store};
     char *argv[RUN_MAX_ARGS + 2] = {(char *)(uintptr_t) "plat"};
     int argc = 1;
     for (; args[argc - 1] != NULL && argc <= RUN_MAX_ARGS; argc++)

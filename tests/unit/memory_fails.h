@@ -9,6 +9,7 @@ static struct {
     unsigned long left; /* allocations until one fails */
     bool armed, stays;  /* all behind it fail, too */
     unsigned long n, failed;
+    long live; /* allocations that were not freed */
 } memory;
 
 static bool fails(void)
@@ -31,36 +32,51 @@ void *__real_realloc(void *p, size_t n);
 void *__real_reallocarray(void *p, size_t count, size_t n);
 char *__real_strdup(const char *s);
 char *__real_strndup(const char *s, size_t n);
+void __real_free(void *p);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t count, size_t n);
 void *__wrap_realloc(void *p, size_t n);
 void *__wrap_reallocarray(void *p, size_t count, size_t n);
 char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
+void __wrap_free(void *p);
+
+static void *counted(void *p)
+{
+    memory.live += p != NULL;
+    return p;
+}
 
 void *__wrap_malloc(size_t n)
 {
-    return fails() ? NULL : __real_malloc(n);
+    return fails() ? NULL : counted(__real_malloc(n));
 }
 void *__wrap_calloc(size_t count, size_t n)
 {
-    return fails() ? NULL : __real_calloc(count, n);
+    return fails() ? NULL : counted(__real_calloc(count, n));
 }
 void *__wrap_realloc(void *p, size_t n)
 {
-    return fails() ? NULL : __real_realloc(p, n);
+    return fails() ? NULL : p == NULL ? counted(__real_malloc(n)) : __real_realloc(p, n);
 }
 void *__wrap_reallocarray(void *p, size_t count, size_t n)
 {
-    return fails() ? NULL : __real_reallocarray(p, count, n);
+    return fails()     ? NULL
+           : p == NULL ? counted(__real_reallocarray(p, count, n))
+                       : __real_reallocarray(p, count, n);
 }
 char *__wrap_strdup(const char *s)
 {
-    return fails() ? NULL : __real_strdup(s);
+    return fails() ? NULL : counted(__real_strdup(s));
 }
 char *__wrap_strndup(const char *s, size_t n)
 {
-    return fails() ? NULL : __real_strndup(s, n);
+    return fails() ? NULL : counted(__real_strndup(s, n));
+}
+void __wrap_free(void *p)
+{
+    memory.live -= p != NULL;
+    __real_free(p);
 }
 
 #endif

@@ -10,6 +10,7 @@
  *
  * The linker sends the allocations of plat's own objects here (--wrap, tests/tests.mk); jansson's come
  * through its hook. libarchive's are its own. */
+#include "formats/caposst1/store.h"
 #include "lib/hash/hash.h"
 #include "lib/tree/tree.h"
 #include "mkimage/recipe.h"
@@ -281,6 +282,128 @@ static int run_extract(struct plat_err *err, uint64_t *ret_answer)
     return code;
 }
 
+/* ---- a store, which is written in place: behind a failure it is what it was before, or what the command makes of it ---- */
+
+enum { STORE_BLOCKS = 512, STORE_HARMED = 99 };
+static struct hostile store_image;
+static uint8_t store_before[STORE_BLOCKS * HOSTILE_SECTOR];
+static uint64_t digest_before, digest_after;
+static char store_keys[3][STORE_KEY_TEXT_BYTES]; /* the last one of an object that is deleted */
+
+static int count_error(void *ctx, const struct finding *finding)
+{
+    *(unsigned *)ctx += finding->severity == SEVERITY_ERROR;
+    return 0;
+}
+
+/* Its live keys in one number; false: it is damaged. Allocations neither fail nor count meanwhile. */
+static bool store_digest(uint64_t *ret)
+{
+    const bool armed = memory.armed;
+    const unsigned long n = memory.n;
+    const struct store_options reading = {0};
+    const struct stack_options options = {.degraded = true};
+    unsigned errors = 0;
+    const struct finding_sink sink = {.fn = count_error, .ctx = &errors};
+    struct store *store = NULL;
+    struct stack *stack = NULL;
+    uint64_t digest = 0;
+    memory.armed = false;
+    bool good = stack_open(store_image.dev, &options, &stack, NULL) == 0 &&
+                stack_verify(stack, &sink, NULL, NULL) == 0 &&
+                stack_scrub(stack, &sink, NULL, NULL, NULL) == 0 && errors == 0 &&
+                store_open(store_image.dev, &reading, &store, NULL) == 0;
+    for (uint64_t i = 0; good && i < store_count(store); i++) {
+        struct store_object object;
+        store_entry(store, i, &object);
+        if (!object.is_tombstone && !object.is_dead)
+            digest += hash_xxh64(object.key, sizeof object.key);
+    }
+    store_close(store);
+    stack_close(stack);
+    memory.armed = armed;
+    memory.n = n;
+    *ret = digest;
+    return good;
+}
+
+static void store_image_open(void)
+{
+    const struct store_shape shape = {
+        .version = STORE_VERSION_PLAIN, .region_blocks = STORE_BLOCKS, .entries = 64, .shadow = true};
+    const struct store_options writing = {.writable = true};
+    struct store *store = NULL;
+    struct plat_err err = {0};
+    hostile_open(sizeof store_before, &store_image);
+    int rc = store_format(store_image.dev, &shape, &err);
+    if (rc == 0)
+        rc = store_open(store_image.dev, &writing, &store, &err);
+    for (size_t i = 0; rc == 0 && i < 3; i++) {
+        uint8_t key[STORE_KEY_BYTES];
+        bool added;
+        rc = store_put(store, "three objects" + i, 9, NULL, key, &added, &err);
+        store_key_text(key, store_keys[i]);
+        if (rc == 0 && i == 2)
+            rc = store_delete(store, key, &err);
+    }
+    if (rc == 0)
+        rc = store_commit(store, &err);
+    if (rc == 0)
+        rc = store_finish(store, &err);
+    store_close(store);
+    memcpy(store_before, store_image.bytes, sizeof store_before);
+    if (rc != 0 || !store_digest(&digest_before))
+        hostile_die("a store", &err);
+}
+
+static int run_store(const char *const *args, uint64_t *ret_answer)
+{
+    uint64_t digest;
+    memcpy(store_image.bytes, store_before, sizeof store_before);
+    int code = run_one(args, ret_answer);
+    if (!store_digest(&digest))
+        return STORE_HARMED;
+    if (code == EXIT_YES)
+        digest_after = digest;
+    *ret_answer += digest;
+    return digest == digest_before || digest == digest_after ? code : STORE_HARMED;
+}
+static int run_store_put(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_store(
+        (const char *const[]){"store", "put", store_image.path, "CHANGELOG.md", "examples/esp", NULL},
+        ret_answer);
+}
+static int run_store_get(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_store((const char *const[]){"store", "get", store_image.path, store_keys[0], NULL},
+                     ret_answer);
+}
+static int run_store_delete(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_store(
+        (const char *const[]){"store", "delete", store_image.path, store_keys[1], store_keys[0], NULL},
+        ret_answer);
+}
+static int run_store_ls(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_store((const char *const[]){"store", "ls", "-l", store_image.path, NULL}, ret_answer);
+}
+static int run_store_ls_json(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_store((const char *const[]){"store", "ls", "--json", store_image.path, NULL}, ret_answer);
+}
+static int run_store_compact(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_store((const char *const[]){"store", "compact", store_image.path, NULL}, ret_answer);
+}
+
 int main(void)
 {
     static const struct task tasks[] = {
@@ -301,13 +424,21 @@ int main(void)
         {"plat hex", run_hex, true, false},
         {"plat cat", run_cat, true, false},
         {"plat extract", run_extract, true, false},
+        {"plat store put", run_store_put, true, false},
+        {"plat store get", run_store_get, true, false},
+        {"plat store delete", run_store_delete, true, false},
+        {"plat store ls -l", run_store_ls, true, false},
+        {"plat store ls --json", run_store_ls_json, true, false},
+        {"plat store compact", run_store_compact, true, false},
     };
     run_scratch_open();
     hostile_disk(&disk);
+    store_image_open();
     hostile_open(HOSTILE_FAT_BYTES, &blank);
     for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++)
         test_task(&tasks[i]);
     hostile_close(&blank);
+    hostile_close(&store_image);
     hostile_close(&disk);
     run_remove(run_scratch);
     return tap_done();

@@ -115,45 +115,104 @@ static bool holds(struct plat_dev *dev, unsigned first, unsigned last)
 }
 
 /* The next writer puts something and leaves the store at rest. */
-static bool goes_on(struct plat_dev *dev)
+static int write_on(struct plat_dev *dev, struct plat_err *err)
 {
     const struct store_options options = {.writable = true};
     struct store *store = NULL;
-    int rc = store_open(dev, &options, &store, NULL);
+    int rc = store_open(dev, &options, &store, err);
     if (rc == 0)
-        rc = put_text(store, "the next writer", NULL);
+        rc = put_text(store, "the next writer", err);
     if (rc == 0)
-        rc = store_commit(store, NULL);
+        rc = store_commit(store, err);
     if (rc == 0)
-        rc = store_finish(store, NULL);
+        rc = store_finish(store, err);
     store_close(store);
+    return rc;
+}
+static bool goes_on(struct plat_dev *dev)
+{
     struct st1_pair pair;
-    return rc == 0 && st1_pair_read(dev, NULL, &pair, NULL) == 0 && pair.clean;
+    return write_on(dev, NULL) == 0 && st1_pair_read(dev, NULL, &pair, NULL) == 0 && pair.clean;
 }
 
-static void test_io(void)
+static bool told_of(const struct dev_fault *fault, int rc, const struct plat_err *err)
+{
+    if (fault->n_failed == 0)
+        return rc == 0;
+    return rc == PLAT_EIO && strstr(err->text, "planted fault") != NULL &&
+           (strstr(err->text, "No space left") != NULL) == fault->full;
+}
+
+/* full: the device takes no more writes (ENOSPC); once: what comes behind the fault would succeed. */
+static void test_io(bool full, bool once)
 {
     unsigned wrong = 0, tried = 0;
     for (uint64_t nth = 0;; nth++) {
-        struct plat_dev *dev = fresh(BLOCKS, 16, STORE_VERSION_PLAIN), *fault = NULL;
+        struct plat_dev *dev = fresh(BLOCKS, 16, STORE_VERSION_PLAIN), *failing = NULL;
+        struct dev_fault fault = {.nth = nth, .full = full, .once = once};
         struct plat_err err = {0};
         unsigned commits = 0;
-        if (dev_open_fault(dev, nth, &fault, &err) != 0)
+        if (dev_open_fault_like(dev, &fault, &failing, &err) != 0)
             break;
-        int rc = workload(fault, &commits, &err);
-        dev_close(fault);
-        bool told = rc == PLAT_EIO && strstr(err.text, "planted fault") != NULL;
+        const long before = memory.live;
+        int rc = workload(failing, &commits, &err);
+        const long lost = memory.live - before;
+        dev_close(failing);
         bool kept = holds(dev, commits, commits + 1);
-        if (((rc != 0 && !told) || !kept || !goes_on(dev)) && wrong++ < 5)
-            printf("# operation %llu: class %d, %s, %s\n", (unsigned long long)nth, rc, err.text,
-                   kept ? "state kept" : "state lost");
+        if ((!told_of(&fault, rc, &err) || !kept || lost != 0 || !goes_on(dev)) && wrong++ < 5)
+            printf("# operation %llu: class %d, %s, %s, %ld pieces of memory lost\n", (unsigned long long)nth,
+                   rc, err.text, kept ? "state kept" : "state lost", lost);
         dev_close(dev);
         tried++;
-        if (rc == 0)
+        if (fault.n_failed == 0)
             break;
     }
-    ok(wrong == 0 && tried > 30, "each of %u reads, writes and flushes may fail: told, and the state is kept",
-       tried);
+    ok(wrong == 0 && tried > 20, "each of %u %s%s: told, and the state is kept", tried,
+       full ? "writes may find the device full" : "reads, writes and flushes may fail", once ? ", once" : "");
+}
+
+/* Whatever a first fault leaves, a second one hits the next writer: in the middle of cleaning up. */
+static void test_io_again(bool full)
+{
+    static uint8_t left[BLOCKS * ST1_BLOCK_BYTES];
+    struct plat_dev *dev = fresh(BLOCKS, 16, STORE_VERSION_PLAIN);
+    uint8_t *bytes = dev_memory_bytes(dev);
+    unsigned wrong = 0, tried = 0;
+    for (uint64_t first = 0;; first++) {
+        struct plat_dev *blank = fresh(BLOCKS, 16, STORE_VERSION_PLAIN), *failing = NULL;
+        struct dev_fault fault = {.nth = first}, again;
+        struct plat_err err = {0};
+        unsigned commits = 0;
+        memcpy(bytes, dev_memory_bytes(blank), sizeof left);
+        dev_close(blank);
+        if (dev_open_fault_like(dev, &fault, &failing, &err) != 0)
+            break;
+        (void)workload(failing, &commits, NULL);
+        dev_close(failing);
+        memcpy(left, bytes, sizeof left);
+        for (uint64_t nth = 0;; nth++) {
+            memcpy(bytes, left, sizeof left);
+            again = (struct dev_fault){.nth = nth, .full = full};
+            err = (struct plat_err){0};
+            if (dev_open_fault_like(dev, &again, &failing, &err) != 0)
+                break;
+            int rc = write_on(failing, &err);
+            dev_close(failing);
+            if ((!told_of(&again, rc, &err) || !holds(dev, commits, commits + 1) || !goes_on(dev)) &&
+                wrong++ < 5)
+                printf("# operation %llu, then %llu: class %d, %s\n", (unsigned long long)first,
+                       (unsigned long long)nth, rc, err.text);
+            tried++;
+            if (again.n_failed == 0)
+                break;
+        }
+        if (fault.n_failed == 0)
+            break;
+    }
+    ok(wrong == 0 && tried > 300,
+       "%u pairs of faults, the second one (%s) while the next writer cleans up behind the first", tried,
+       full ? "ENOSPC" : "EIO");
+    dev_close(dev);
 }
 
 static void test_memory(void)
@@ -167,15 +226,18 @@ static void test_memory(void)
             memory.left = nth;
             memory.stays = stays;
             memory.failed = 0;
+            const long before = memory.live;
             memory.armed = true;
             int rc = workload(dev, &commits, &err);
             memory.armed = false;
+            const long lost = memory.live - before;
             bool failed = memory.failed > 0;
             bool kept = holds(dev, commits, commits + 1);
-            if (((failed && rc != PLAT_ENOMEM) || (!failed && rc != 0) || !kept || !goes_on(dev)) &&
+            if (((failed && rc != PLAT_ENOMEM) || (!failed && rc != 0) || !kept || lost != 0 ||
+                 !goes_on(dev)) &&
                 wrong++ < 5)
-                printf("# allocation %lu: class %d, %s, %s\n", nth, rc, err.text,
-                       kept ? "state kept" : "state lost");
+                printf("# allocation %lu: class %d, %s, %s, %ld lost\n", nth, rc, err.text,
+                       kept ? "state kept" : "state lost", lost);
             dev_close(dev);
             tried++;
             if (!failed)
@@ -324,7 +386,10 @@ static void test_hostile(void)
 
 int main(void)
 {
-    test_io();
+    for (int kind = 0; kind < 4; kind++)
+        test_io(kind / 2 == 1, kind % 2 == 1);
+    test_io_again(false);
+    test_io_again(true);
     test_memory();
     test_large();
     test_hostile();
