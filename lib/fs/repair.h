@@ -34,6 +34,8 @@ int repair_plan_add(struct repair_plan *plan, const struct repair *repair, struc
 int repair_plan_refuse(struct repair_plan *plan, const char *path, uint64_t offset, struct plat_err *err,
                        const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 size_t repair_plan_count(const struct repair_plan *plan);
+/* What was added last; NULL: nothing. */
+const struct repair *repair_plan_last(const struct repair_plan *plan);
 /* Forgets all additions behind the first `count`. */
 void repair_plan_cut(struct repair_plan *plan, size_t count);
 

@@ -87,6 +87,11 @@ size_t repair_plan_count(const struct repair_plan *plan)
     return plan->n;
 }
 
+const struct repair *repair_plan_last(const struct repair_plan *plan)
+{
+    return plan->n > 0 ? &plan->list[plan->n - 1] : NULL;
+}
+
 void repair_plan_cut(struct repair_plan *plan, size_t count)
 {
     plan->n = count;
