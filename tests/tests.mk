@@ -28,7 +28,7 @@ $(B)/unit/crash: $(CRASH_SRC) $(wildcard tests/crash/*.h) $(B)/libplat.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(CRASH_SRC) $(B)/libplat.a $(PKG_LIBS)
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
-$(B)/unit/test_fault_memory $(B)/unit/test_store: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup,-Wl,--wrap=$(f))
+$(B)/unit/test_fault_memory $(B)/unit/test_store $(B)/unit/test_repair: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup,-Wl,--wrap=$(f))
 
 .PHONY: deps-build deps-test
 deps-build:

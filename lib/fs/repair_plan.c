@@ -128,21 +128,29 @@ int repair_same(struct plat_dev *dev, uint64_t a, uint64_t b, uint64_t bytes, bo
     return rc;
 }
 
-/* Blocks of one chunk: `have` is what lies at `start`, `want` what should. */
+/* Bytes from `at` on that are one block's. Blocks are counted from the start of the image: they are its sectors. */
+static size_t block_at(const struct plat_dev *dev, uint64_t at, size_t left)
+{
+    size_t n = REPAIR_BLOCK_BYTES - (size_t)((dev->base_offset + at) % REPAIR_BLOCK_BYTES);
+    return n < left ? n : left;
+}
+
+/* One chunk: `have` is what lies at `start`, `want` what should. Blocks that follow one another are one write. */
 static int apply_chunk(struct plat_dev *dev, uint64_t start, const uint8_t *have, const uint8_t *want,
                        size_t n, bool write, struct repair_difference *ret, struct plat_err *err)
 {
     for (size_t i = 0, run; i < n; i += run) {
-        /* Blocks are counted from the start of the image, so that they are sectors where a place is. */
-        run = REPAIR_BLOCK_BYTES - (size_t)((dev->base_offset + start + i) % REPAIR_BLOCK_BYTES);
-        run = run < n - i ? run : n - i;
+        run = block_at(dev, start + i, n - i);
         if (memcmp(have + i, want + i, run) == 0)
             continue;
-        if (write) {
-            int rc = dev_write(dev, start + i, want + i, run, err);
-            if (rc != 0)
-                return rc;
+        for (size_t next; i + run < n; run += next) {
+            next = block_at(dev, start + i + run, n - i - run);
+            if (memcmp(have + i + run, want + i + run, next) == 0)
+                break;
         }
+        int rc = write ? dev_write(dev, start + i, want + i, run, err) : 0;
+        if (rc != 0)
+            return rc;
         if (ret->span.bytes == 0)
             ret->span.start = start + i;
         ret->span.bytes = start + i + run - ret->span.start;
