@@ -5,7 +5,7 @@
  *   devices                lib/io/dev.h         files, windows, outputs that appear whole or not at all
  *   layouts                lib/layout/layout.h  descriptions; lib/layout/inst.h: structures, values, checks
  *   trees                  lib/tree/tree.h      what a filesystem is made from
- *   formats and layers     lib/fs/driver.h, lib/fs/stack.h, lib/fs/verify.h
+ *   formats and layers     lib/fs/driver.h, lib/fs/stack.h, lib/fs/verify.h, lib/fs/repair.h
  *
  * A minimal reader:
  *
@@ -27,6 +27,7 @@
 #include "lib/base/progress.h"
 #include "lib/base/text.h"
 #include "lib/fs/driver.h"
+#include "lib/fs/repair.h"
 #include "lib/fs/stack.h"
 #include "lib/fs/verify.h"
 #include "lib/hash/hash.h"

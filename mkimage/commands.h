@@ -4,8 +4,9 @@
 
 #include "lib/cli/cli.h"
 
-extern const struct command command_build; /* plat build RECIPE -o DISK */
-extern const struct command command_mk;    /* plat mk FORMAT SOURCE -o IMAGE */
-extern const struct command command_store; /* plat store put|get|has|delete|ls|compact IMAGE */
+extern const struct command command_build;  /* plat build RECIPE -o DISK */
+extern const struct command command_mk;     /* plat mk FORMAT SOURCE -o IMAGE */
+extern const struct command command_repair; /* plat repair IMAGE */
+extern const struct command command_store;  /* plat store put|get|has|delete|ls|compact IMAGE */
 
 #endif

@@ -29,9 +29,10 @@ $(B)/unit/crash: $(CRASH_SRC) $(wildcard tests/crash/*.h) $(B)/libplat.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(CRASH_SRC) $(B)/libplat.a $(PKG_LIBS)
 # What a kernel carries: for each format its reading files, which ask for nothing but what FREESTANDING_NEEDS says. The
 # compiler's own headers and examples/freestanding/include are all there is to include.
-FREESTANDING := caposro1 caposst1
+FREESTANDING := caposro1 caposst1 caposwf1
 FREESTANDING_caposro1 := formats/caposro1/record.c formats/caposro1/read.c
 FREESTANDING_caposst1 := formats/caposst1/super.c formats/caposst1/scan.c formats/caposst1/reader.c
+FREESTANDING_caposwf1 := formats/caposwf1/super.c formats/caposwf1/codec.c formats/caposwf1/reader.c lib/fs/pair.c
 FREESTANDING_LIB := lib/base/path.c lib/base/freestanding/err.c lib/hash/crc32c.c lib/io/dev.c
 FREESTANDING_NEEDS := memcmp memcpy memmove memset
 FREESTANDING_KERNEL := start memory sha256
@@ -61,7 +62,7 @@ $(foreach f,$(FREESTANDING),$(eval $(FREE)/$f.carried.o: $(call freestanding_obj
 .SECONDARY: $(FREESTANDING:%=$(FREE)/obj/%.gen.o) $(FREESTANDING:%=$(FREE)/%.carried.o)
 -include $(shell find $(B)/freestanding -name '*.d' 2>/dev/null)
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
-$(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
+$(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store $(B)/unit/test_repair: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
 
 .PHONY: deps-build deps-test
 deps-build:

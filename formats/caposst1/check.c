@@ -62,6 +62,7 @@ struct scrub {
     uint8_t *buf;
     size_t buf_bytes;
     struct plat_err *err;
+    bool free_only; /* free blocks alone, also behind a writer */
 };
 
 static int report_nonzero(struct scrub *scrub, const char *id, const char *path, uint64_t at)
@@ -120,10 +121,15 @@ static int scrub_object(struct scrub *scrub, const struct store_object *object)
     return rc == 0 && loose ? report_nonzero(scrub, "st1-padding", path, nonzero) : rc;
 }
 
+static bool looks_at_free(const struct scrub *scrub)
+{
+    return (scrub->store->pair.clean || scrub->free_only) &&
+           !store_skips(scrub->store->hooks, STORE_CHECK_FREE);
+}
+
 static int scrub_free(struct scrub *scrub, uint64_t first_block, uint64_t end_block, const char *path)
 {
-    if (first_block >= end_block || !scrub->store->pair.clean ||
-        store_skips(scrub->store->hooks, STORE_CHECK_FREE))
+    if (first_block >= end_block || !looks_at_free(scrub))
         return 0;
     return scrub_zero(scrub, first_block * ST1_BLOCK_BYTES, (end_block - first_block) * ST1_BLOCK_BYTES,
                       "st1-free", path);
@@ -139,9 +145,9 @@ static int scrub_live(struct scrub *scrub)
     uint64_t used = table + super->entry_count * ST1_ENTRY_BYTES;
     struct store_object object;
     int rc = 0;
-    if (store->pair.clean && !store_skips(store->hooks, STORE_CHECK_FREE))
+    if (looks_at_free(scrub))
         rc = scrub_zero(scrub, used, data - used, "st1-free", "entries");
-    for (uint64_t i = 0; rc == 0 && i < store->table.count; i++) {
+    for (uint64_t i = 0; rc == 0 && !scrub->free_only && i < store->table.count; i++) {
         store_entry(store, i, &object);
         if (!object.is_tombstone && object.size_bytes > 0)
             rc = scrub_object(scrub, &object);
@@ -170,11 +176,22 @@ static int scrub_between(struct scrub *scrub)
     return rc;
 }
 
+/* In the order of what readers use: the live area, the other one, what is in neither. */
+static int scrub_areas(struct scrub *scrub)
+{
+    const struct st1_super *super = &scrub->store->super;
+    const uint32_t other = super->active == ST1_FRONT ? ST1_SHADOW : ST1_FRONT;
+    int rc = scrub_live(scrub);
+    if (rc == 0 && super->areas[other].blocks > 0)
+        rc = scrub_free(scrub, super->areas[other].first_block, st1_area_end(super, other), "free");
+    return rc == 0 ? scrub_between(scrub) : rc;
+}
+
 int st1_scrub(struct store *store, const struct finding_sink *sink, struct progress *progress,
               struct plat_err *err)
 {
     uint8_t small[8 * ST1_BLOCK_BYTES];
-    struct scrub scrub = {store, sink, progress, small, sizeof small, err};
+    struct scrub scrub = {store, sink, progress, small, sizeof small, err, false};
     uint8_t *large = NULL;
     if (store->pair.ruling < 0)
         return 0;
@@ -184,13 +201,24 @@ int st1_scrub(struct store *store, const struct finding_sink *sink, struct progr
         scrub.buf = large;
         scrub.buf_bytes = READ_BYTES;
     }
-    const struct st1_super *super = &store->super;
-    const uint32_t other = super->active == ST1_FRONT ? ST1_SHADOW : ST1_FRONT;
-    int rc = scrub_live(&scrub);
-    if (rc == 0 && super->areas[other].blocks > 0)
-        rc = scrub_free(&scrub, super->areas[other].first_block, st1_area_end(super, other), "free");
-    if (rc == 0)
-        rc = scrub_between(&scrub);
+    int rc = scrub_areas(&scrub);
     free(large);
     return rc;
+}
+
+static int stop_at_first(void *ctx, const struct finding *finding)
+{
+    (void)ctx;
+    (void)finding;
+    return PLAT_ESTOP;
+}
+
+int st1_free_is_clear(struct store *store, bool *ret, struct plat_err *err)
+{
+    const struct finding_sink sink = {.fn = stop_at_first};
+    struct scrub scrub = {.store = store, .sink = &sink, .err = err, .free_only = true};
+    int rc = scrub_areas(&scrub);
+    if (rc == 0 || rc == PLAT_ESTOP)
+        *ret = rc == 0;
+    return rc == PLAT_ESTOP ? 0 : rc;
 }

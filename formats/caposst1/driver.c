@@ -173,6 +173,11 @@ static int st1_scrub_fs(struct fs *fs, const struct finding_sink *sink, struct p
     return st1_scrub(store_of(fs), sink, progress, err);
 }
 
+static int st1_repair_fs(struct fs *fs, struct repair_plan *plan, struct plat_err *err)
+{
+    return st1_repair(store_of(fs), plan, err);
+}
+
 /* ---- walking ---- */
 
 static bool wanted(const struct walk_sink *sink, const char *path)
@@ -353,5 +358,6 @@ const struct fs_driver caposst1_driver = {
     .walk = st1_walk,
     .check = st1_check,
     .scrub = st1_scrub_fs,
+    .repair = st1_repair_fs,
     .maker = &caposst1_maker,
 };

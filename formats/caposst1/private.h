@@ -74,5 +74,11 @@ int st1_recover(struct store *store, struct plat_err *err);
 int st1_check_structures(struct store *store, const struct finding_sink *sink, struct plat_err *err);
 int st1_scrub(struct store *store, const struct finding_sink *sink, struct progress *progress,
               struct plat_err *err);
+/* Is every free block zero, as in a store at rest? Asked of one whose copy cannot tell. */
+int st1_free_is_clear(struct store *store, bool *ret, struct plat_err *err);
+
+/* repair.c */
+struct repair_plan;
+int st1_repair(struct store *store, struct repair_plan *plan, struct plat_err *err);
 
 #endif

@@ -227,8 +227,9 @@ const char *wf1_name_fault(const uint8_t *name, size_t n)
 {
     if (n == 0 || n > WF1_NAME_MAX_BYTES)
         return "a name has 1 to 255 bytes";
-    if (memchr(name, '/', n) != NULL || memchr(name, '\0', n) != NULL)
-        return "a name has no '/' and no NUL";
+    for (size_t i = 0; i < n; i++)
+        if (name[i] == '/' || name[i] == '\0')
+            return "a name has no '/' and no NUL";
     if (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.')))
         return "\".\" and \"..\" are no names";
     return NULL;

@@ -64,6 +64,8 @@ static int reader_open(struct volume *vol, struct plat_err *err)
     if (slots == NULL)
         return err_nomem(err, "opening a CAPOSWF1 image");
     wf1_reader_init(&vol->reader, vol->fs.dev, super, slots, n);
+    vol->reader.scratch = vol->scratch;
+    vol->reader.scratch_bytes = sizeof vol->scratch;
     vol->reader.skip_checks = wf1_skips(vol->hooks, WF1_CHECK_BLOCKS);
     vol->sound = true;
     return 0;

@@ -188,56 +188,70 @@ int wf1_cursor_next(struct wf1_cursor *cursor, struct plat_err *err)
     return 0;
 }
 
-/* Those of `from` that lie in [first, first + 128), behind what *ret_n there are. */
-static int extents_pick(const struct wf1_entry *from, uint32_t n, uint32_t first, struct wf1_entry *ret,
-                        uint32_t *ret_n)
+int wf1_extent_find(struct wf1_reader *reader, const struct wf1_node *node, uint32_t file_block,
+                    struct wf1_entry *ret, struct plat_err *err)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        if (from[i].key < first || from[i].key - first >= WF1_EXTENT_BLOCKS)
+    struct wf1_entry extents[WF1_ENTRIES];
+    struct wf1_cursor cursor;
+    const uint8_t *bytes;
+    ret->count = 0;
+    for (uint32_t i = 0; node->levels == 0 && i < node->n_entries; i++) {
+        if ((uint64_t)node->entries[i].key + node->entries[i].count <= file_block)
             continue;
-        if (*ret_n == WF1_EXTENT_BLOCKS || (*ret_n > 0 && from[i].key <= ret[*ret_n - 1].key))
-            return PLAT_ECORRUPT;
-        ret[(*ret_n)++] = from[i];
+        *ret = node->entries[i];
+        return 0;
     }
-    return 0;
+    int rc =
+        wf1_cursor_seek(&cursor, reader, node, file_block < UINT32_MAX ? file_block + 1 : file_block, err);
+    while (rc == 0 && !cursor.end) {
+        const struct wf1_entry *leaf = &cursor.leaf;
+        rc = wf1_block(reader, (struct wf1_pointer){leaf->block, leaf->crc32c}, &bytes, err);
+        if (rc != 0)
+            break;
+        if (leaf->count > WF1_ENTRIES)
+            return corrupt(err, leaf->block, "it has more extents than fit");
+        wf1_entries_decode(bytes, leaf->count, extents);
+        const char *fault = wf1_entries_fault(&reader->super, extents, leaf->count, true);
+        if (fault != NULL)
+            return corrupt(err, leaf->block, fault);
+        for (uint32_t i = 0; i < leaf->count; i++) {
+            if ((uint64_t)extents[i].key + extents[i].count <= file_block)
+                continue;
+            *ret = extents[i];
+            return 0;
+        }
+        rc = wf1_cursor_next(&cursor, err);
+    }
+    return rc;
 }
 
 int wf1_extents(struct wf1_reader *reader, const struct wf1_node *node, uint32_t first,
                 struct wf1_entry ret[WF1_EXTENT_BLOCKS], uint32_t *ret_n, struct plat_err *err)
 {
+    const uint64_t end = (uint64_t)first + WF1_EXTENT_BLOCKS;
     uint32_t n = 0;
-    if (node->levels == 0) {
-        (void)extents_pick(node->entries, node->n_entries, first, ret, &n);
-        *ret_n = n;
-        return 0;
-    }
-    struct wf1_cursor cursor;
-    int rc = wf1_cursor_seek(&cursor, reader, node, first < UINT32_MAX ? first + 1 : first, err);
-    while (rc == 0 && !cursor.end && cursor.leaf.key < (uint64_t)first + WF1_EXTENT_BLOCKS) {
-        struct wf1_entry extents[WF1_ENTRIES];
-        const uint8_t *bytes;
-        rc = wf1_block(reader, (struct wf1_pointer){cursor.leaf.block, cursor.leaf.crc32c}, &bytes, err);
+    for (uint64_t at = first; at < end; n++) {
+        int rc = wf1_extent_find(reader, node, (uint32_t)at, &ret[n], err);
         if (rc != 0)
+            return rc;
+        if (ret[n].count == 0 || ret[n].key >= end)
             break;
-        if (cursor.leaf.count > WF1_ENTRIES)
-            return corrupt(err, cursor.leaf.block, "it has more extents than fit");
-        wf1_entries_decode(bytes, cursor.leaf.count, extents);
-        const char *fault = wf1_entries_fault(&reader->super, extents, cursor.leaf.count, true);
-        if (fault != NULL || extents_pick(extents, cursor.leaf.count, first, ret, &n) != 0)
-            return corrupt(err, cursor.leaf.block, fault != NULL ? fault : "extents are out of order");
-        rc = wf1_cursor_next(&cursor, err);
+        if (ret[n].key < at)
+            return err_set(err, PLAT_ECORRUPT, "extents overlap; run plat verify");
+        at = (uint64_t)ret[n].key + ret[n].count;
     }
-    if (rc == 0)
-        *ret_n = n;
-    return rc;
+    *ret_n = n;
+    return 0;
 }
 
 /* ---- contents ---- */
 
-/* Compares an extent with its checksum, block by block. */
+/* Compares an extent with its checksum. */
 static int extent_trust(struct wf1_reader *reader, const struct wf1_entry *extent, struct plat_err *err)
 {
-    uint8_t piece[8 * WF1_BLOCK_BYTES];
+    uint8_t block[WF1_BLOCK_BYTES];
+    uint8_t *piece = reader->scratch != NULL ? reader->scratch : block;
+    const size_t room = reader->scratch != NULL ? reader->scratch_bytes : sizeof block;
     const uint64_t start = (uint64_t)extent->block * WF1_BLOCK_BYTES;
     const uint64_t bytes = (uint64_t)extent->count * WF1_BLOCK_BYTES;
     const struct wf1_entry *trusted = &reader->trusted;
@@ -246,7 +260,7 @@ static int extent_trust(struct wf1_reader *reader, const struct wf1_entry *exten
         trusted->crc32c == extent->crc32c)
         return 0;
     for (uint64_t at = 0; at < bytes;) {
-        const size_t n = bytes - at < sizeof piece ? (size_t)(bytes - at) : sizeof piece;
+        const size_t n = bytes - at < room ? (size_t)(bytes - at) : room;
         int rc = dev_read(reader->dev, start + at, piece, n, err);
         if (rc != 0)
             return rc;
@@ -262,34 +276,20 @@ static int extent_trust(struct wf1_reader *reader, const struct wf1_entry *exten
     return 0;
 }
 
-/* Bytes [from, to) of the file, which one window of 128 blocks holds. */
-static int window_read(struct wf1_reader *reader, const struct wf1_node *node, uint64_t from, uint64_t to,
+/* Bytes [from, to) of the file, all of which lie in the extent. */
+static int extent_read(struct wf1_reader *reader, const struct wf1_entry *extent, uint64_t from, uint64_t to,
                        uint8_t *buf, struct plat_err *err)
 {
-    struct wf1_entry extents[WF1_EXTENT_BLOCKS];
-    const uint32_t first = (uint32_t)(from / WF1_EXTENT_BYTES) * WF1_EXTENT_BLOCKS;
-    uint32_t n = 0;
-    int rc = wf1_extents(reader, node, first, extents, &n, err);
-    memset(buf, 0, (size_t)(to - from));
-    for (uint32_t i = 0; rc == 0 && i < n; i++) {
-        const uint64_t begin = (uint64_t)extents[i].key * WF1_BLOCK_BYTES;
-        const uint64_t end = begin + (uint64_t)extents[i].count * WF1_BLOCK_BYTES;
-        const uint64_t a = begin > from ? begin : from, b = end < to ? end : to;
-        if (a >= b)
-            continue;
-        uint8_t *at = buf + (a - from);
-        const uint64_t start = (uint64_t)extents[i].block * WF1_BLOCK_BYTES;
-        if (a == begin && b == end && !reader->skip_checks) {
-            /* All of it: read once. */
-            rc = dev_read(reader->dev, start, at, (size_t)(end - begin), err);
-            if (rc == 0 && hash_crc32c(0, at, (size_t)(end - begin)) != extents[i].crc32c)
-                rc = extent_trust(reader, &extents[i], err);
-        } else {
-            rc = extent_trust(reader, &extents[i], err);
-            if (rc == 0)
-                rc = dev_read(reader->dev, start + (a - begin), at, (size_t)(b - a), err);
-        }
-    }
+    const uint64_t begin = (uint64_t)extent->key * WF1_BLOCK_BYTES;
+    const uint64_t end = begin + (uint64_t)extent->count * WF1_BLOCK_BYTES;
+    const uint64_t start = (uint64_t)extent->block * WF1_BLOCK_BYTES + (from - begin);
+    const bool all = from == begin && to == end;
+    int rc = all ? 0 : extent_trust(reader, extent, err);
+    if (rc == 0)
+        rc = dev_read(reader->dev, start, buf, (size_t)(to - from), err);
+    /* All of it is read once, and again only to say what is wrong. */
+    if (rc == 0 && all && !reader->skip_checks && hash_crc32c(0, buf, (size_t)(to - from)) != extent->crc32c)
+        rc = extent_trust(reader, extent, err);
     return rc;
 }
 
@@ -302,14 +302,26 @@ int wf1_read(struct wf1_reader *reader, const struct wf1_node *node, uint64_t of
         return err_set(err, PLAT_EINVALID, "not a file");
     if (n > left)
         n = (size_t)left;
-    for (size_t done = 0; done < n;) {
-        const uint64_t from = offset + done;
-        const uint64_t end = align_down_u64(from, WF1_EXTENT_BYTES) + WF1_EXTENT_BYTES;
-        const uint64_t to = end < offset + n ? end : offset + n;
-        int rc = window_read(reader, node, from, to, out + done, err);
+    for (uint64_t at = offset; at < offset + n;) {
+        struct wf1_entry extent;
+        uint64_t to = offset + n;
+        int rc = wf1_extent_find(reader, node, (uint32_t)(at / WF1_BLOCK_BYTES), &extent, err);
         if (rc != 0)
             return rc;
-        done += (size_t)(to - from);
+        const uint64_t begin = (uint64_t)extent.key * WF1_BLOCK_BYTES;
+        if (extent.count == 0 || begin > at) { /* a hole */
+            if (extent.count != 0 && begin < to)
+                to = begin;
+            memset(out + (at - offset), 0, (size_t)(to - at));
+        } else {
+            const uint64_t end = begin + (uint64_t)extent.count * WF1_BLOCK_BYTES;
+            if (end < to)
+                to = end;
+            rc = extent_read(reader, &extent, at, to, out + (at - offset), err);
+            if (rc != 0)
+                return rc;
+        }
+        at = to;
     }
     *ret_n = n;
     return 0;

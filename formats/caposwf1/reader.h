@@ -123,7 +123,11 @@ struct wf1_reader {
     void *staged_ctx;
     /* The extent that was last compared with its checksum: reading on in it does not compare again. */
     struct wf1_entry trusted;
-    bool skip_checks; /* for tests alone */
+    /* More memory of the caller, to read extents through that are compared with their checksums; NULL: a block at a
+     * time. */
+    uint8_t *scratch;
+    size_t scratch_bytes; /* a multiple of 512 */
+    bool skip_checks;     /* for tests alone */
 };
 /* The reader of a sound superblock, with memory for n_slots blocks. */
 void wf1_reader_init(struct wf1_reader *reader, struct plat_dev *dev, const struct wf1_super *super,
@@ -159,6 +163,9 @@ int wf1_cursor_seek(struct wf1_cursor *cursor, struct wf1_reader *reader, const 
                     uint32_t key, struct plat_err *err);
 int wf1_cursor_next(struct wf1_cursor *cursor, struct plat_err *err);
 
+/* The first extent that ends behind `file_block`; count 0: there is none. */
+int wf1_extent_find(struct wf1_reader *reader, const struct wf1_node *node, uint32_t file_block,
+                    struct wf1_entry *ret, struct plat_err *err);
 /* The extents of file blocks [first, first + 128), first being a multiple of 128; *ret_n at most 128. */
 int wf1_extents(struct wf1_reader *reader, const struct wf1_node *node, uint32_t first,
                 struct wf1_entry ret[WF1_EXTENT_BLOCKS], uint32_t *ret_n, struct plat_err *err);

@@ -1,5 +1,5 @@
 /* Superblocks: bytes to numbers and back, what is wrong with one, and where the pair lies. */
-#include "formats/caposwf1/volume.h"
+#include "formats/caposwf1/super.h"
 
 #include "lib/hash/hash.h"
 

@@ -343,5 +343,6 @@ const struct fs_driver fat32_driver = {
     .space = fat32_space,
     .walk = fat32_walk,
     .check = fat32_check,
+    .repair = fat32_repair,
     .maker = &fat32_maker,
 };

@@ -47,6 +47,18 @@ static int fat_begins(struct plat_dev *dev, const struct fat32_geometry *geo, bo
     return rc;
 }
 
+/* The same of any of the first two copies: the first sector of one may be lost as the boot sector is. */
+static int any_fat_begins(struct plat_dev *dev, const struct fat32_geometry *geo, bool *ret,
+                          struct plat_err *err)
+{
+    struct fat32_geometry second = *geo;
+    int rc = fat_begins(dev, geo, ret, err);
+    if (rc != 0 || *ret || !geo->mirrored || geo->num_fats < 2)
+        return rc;
+    second.active_fat = 1;
+    return fat_begins(dev, &second, ret, err);
+}
+
 /* Looks for a usable copy of the boot sector in sector 6, for each sector size there is. */
 static int backup_find(struct plat_dev *dev, struct boot_choice *ret, bool *ret_found, struct plat_err *err)
 {
@@ -64,7 +76,7 @@ static int backup_find(struct plat_dev *dev, struct boot_choice *ret, bool *ret_
             (!type_text_is_fat32(boot) && fat32_boot_signature(boot) != BOOT_55AA) ||
             fat32_geometry_from_boot(boot, dev->size_bytes, &found.geo, NULL) != 0)
             continue;
-        rc = fat_begins(dev, &found.geo, ret_found, err);
+        rc = any_fat_begins(dev, &found.geo, ret_found, err);
         if (rc != 0)
             return rc;
         if (*ret_found)

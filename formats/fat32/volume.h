@@ -243,6 +243,7 @@ int fat32_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err *err
 /* Bytes of the reserved sectors that are in no structure of the map; at most max ranges, ascending. */
 size_t fat32_reserved_gaps(struct volume *vol, struct range *ret, size_t max);
 int fat32_check(struct fs *fs, const struct finding_sink *sink, struct plat_err *err);
+int fat32_repair(struct fs *fs, struct repair_plan *plan, struct plat_err *err);
 /* The entry behind a node id (not the root). PLAT_EINVALID when there is none. */
 int fat32_entry_of(struct volume *vol, uint64_t node, struct dir_entry *ret, struct plat_err *err);
 static inline struct volume *volume_of(struct fs *fs)

@@ -76,6 +76,7 @@ bool gpt_linux_reads(const struct gpt_disk *disk, char *why, size_t why_bytes);
 bool gpt_ovmf_reads(const struct gpt_disk *disk, char *why, size_t why_bytes);
 
 int gpt_check(struct fs *fs, const struct finding_sink *sink, struct plat_err *err);
+int gpt_repair(struct fs *fs, struct repair_plan *plan, struct plat_err *err);
 
 /* Well-known partition types: name by GUID (NULL: unknown), GUID by name or alias, names in order. */
 const char *gpt_type_name(const uint8_t guid[16]);

@@ -65,8 +65,8 @@ static int gpt_open(struct plat_dev *dev, struct image *image, const struct fs_o
     if (!options->degraded && gpt->disk.active == GPT_BACKUP)
         rc = err_at(
             err, PLAT_ECORRUPT, copy[GPT_PRIMARY].lba * gpt->disk.sector_bytes, "gpt.primary",
-            "the primary partition table is damaged (%s); the backup in sector %llu is good: `sgdisk -e` or "
-            "`gdisk` restores it, `plat verify` shows all",
+            "the primary partition table is damaged (%s); the backup in sector %llu is good: `plat repair` "
+            "restores it, `plat verify` shows all",
             copy[GPT_PRIMARY].fault, (unsigned long long)copy[GPT_BACKUP].lba);
     else if (!options->degraded && gpt->disk.active == GPT_NONE)
         rc =
@@ -227,4 +227,5 @@ const struct fs_driver gpt_driver = {
     .table = &gpt_table_maker,
     .walk = gpt_walk,
     .check = gpt_check,
+    .repair = gpt_repair,
 };

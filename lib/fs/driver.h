@@ -21,6 +21,7 @@
 #include "lib/tree/tree.h"
 
 struct fs_driver;
+struct repair_plan;
 
 struct fs {
     const struct fs_driver *driver;
@@ -239,6 +240,9 @@ struct fs_driver {
      * where a format has no checksums of contents. What walk or check reports is not reported again. */
     int (*scrub)(struct fs *fs, const struct finding_sink *sink, struct progress *progress,
                  struct plat_err *err);
+    /* Which bad copies are to be rewritten from which good ones (lib/fs/repair.h); reads only. NULL where a format
+     * keeps no second copy of anything. */
+    int (*repair)(struct fs *fs, struct repair_plan *plan, struct plat_err *err);
     const struct fs_maker *maker;
     const struct fs_writer *writer; /* NULL: nothing is changed in place */
 };

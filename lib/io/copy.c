@@ -110,11 +110,39 @@ int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n,
     return rc;
 }
 
+/* Data of an overlay: what was changed, or what is below. */
+static bool overlay_data(struct plat_dev *overlay, uint64_t from, struct range *ret, bool *ret_found)
+{
+    struct plat_dev *inner;
+    struct range changed, below;
+    bool has_changed = dev_overlay_next(overlay, from, &changed, &inner);
+    if (inner == NULL)
+        return false;
+    bool has_below = dev_next_data(inner, from, &below);
+    *ret_found = has_changed || has_below;
+    if (*ret_found)
+        *ret = has_changed && (!has_below || changed.start <= below.start) ? changed : below;
+    return true;
+}
+
 bool dev_next_data(struct plat_dev *dev, uint64_t from, struct range *ret)
 {
-    uint64_t base = 0;
+    uint64_t base = 0, start_in_parent;
+    struct plat_dev *lowest = dev, *parent;
+    struct range next;
+    bool found = false;
     if (from >= dev->size_bytes)
         return false;
+    for (; (parent = dev_window_parent(lowest, &start_in_parent)) != NULL; lowest = parent)
+        base += start_in_parent;
+    if (overlay_data(lowest, base + from, &next, &found)) {
+        if (!found || next.start - base >= dev->size_bytes)
+            return false;
+        uint64_t left = dev->size_bytes - (next.start - base);
+        *ret = (struct range){next.start - base, least_of(next.bytes, left)};
+        return true;
+    }
+    base = 0;
     struct plat_dev *file = underlying(dev, &base);
     off_t start = (off_t)(base + from);
     off_t end = (off_t)(base + dev->size_bytes);

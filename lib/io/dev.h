@@ -10,6 +10,7 @@
  *            (or under a temporary one, where the filesystem has no O_TMPFILE), dev_output_commit() = fsync +
  *            link or rename + fsync of the directory; closing without it, or SIGKILL, removes the file.
  *            "-" is standard output: only ascending writes are possible, gaps become zeros, no reads.
+ *   overlay  another device with changes that stay in memory: what an image would be like
  *   recorder wraps a device and keeps every write and flush (crash tests)
  *   fault    wraps a device and fails the Nth operation */
 #ifndef PLAT_LIB_IO_DEV_H
@@ -73,6 +74,10 @@ int dev_output_open(const char *path, uint64_t size_bytes, struct plat_dev **ret
 int dev_output_commit(struct plat_dev *dev, struct plat_err *err);
 /* Removes temporary outputs of this process that are not committed; async-signal-safe: call it in a handler. */
 void dev_output_abandon_all(void);
+
+/* Overlay: looks like `inner` (not owned, never written) with what was written here; PLAT_ELIMIT beyond 256 MiB of it.
+ */
+int dev_open_overlay(struct plat_dev *inner, struct plat_dev **ret, struct plat_err *err);
 
 /* Recorder: keeps writes to `inner` (not owned) in order, with flush marks. */
 struct dev_event {

@@ -6,6 +6,8 @@
 
 /* Parent of a window and where the window starts in it; NULL for other devices. */
 struct plat_dev *dev_window_parent(struct plat_dev *dev, uint64_t *ret_start);
+/* Of an overlay: what it lies over (NULL: this is none), and the first changed bytes at or after `from`, if any. */
+bool dev_overlay_next(struct plat_dev *dev, uint64_t from, struct range *ret, struct plat_dev **ret_inner);
 /* Descriptor of a device that is backed by one; -1 otherwise. */
 int dev_fd(const struct plat_dev *dev);
 /* Whole reads and writes on a descriptor, EINTR and short counts handled. */
