@@ -31,7 +31,7 @@ $(B)/unit/crash: $(CRASH_SRC) $(wildcard tests/crash/*.h) $(B)/libplat.a
 # compiler's own headers and examples/freestanding/include are all there is to include.
 FREESTANDING := caposro1 caposst1 caposwf1
 FREESTANDING_caposro1 := formats/caposro1/record.c formats/caposro1/read.c
-FREESTANDING_caposst1 := formats/caposst1/super.c formats/caposst1/scan.c formats/caposst1/reader.c
+FREESTANDING_caposst1 := lib/fs/pair.c formats/caposst1/super.c formats/caposst1/scan.c formats/caposst1/reader.c
 FREESTANDING_caposwf1 := formats/caposwf1/super.c formats/caposwf1/codec.c formats/caposwf1/reader.c lib/fs/pair.c
 FREESTANDING_LIB := lib/base/path.c lib/base/freestanding/err.c lib/hash/crc32c.c lib/io/dev.c
 FREESTANDING_NEEDS := memcmp memcpy memmove memset

@@ -14,26 +14,26 @@ static int check_pair(const struct store *store, const struct finding_sink *sink
 {
     static const char *const names[] = {"superblock", "copy"};
     const struct st1_pair *pair = &store->pair;
-    const struct st1_copy *first = &pair->copies[0], *second = &pair->copies[1];
+    const struct pair_copy *first = &pair->both.copies[0], *second = &pair->both.copies[1];
     for (uint64_t i = 0; i < 2; i++) {
-        const struct st1_copy *copy = &pair->copies[i];
+        const struct pair_copy *copy = &pair->both.copies[i];
         uint64_t offset = i * ST1_BLOCK_BYTES;
         int rc = 0;
-        if (copy->state == ST1_TORN)
-            rc = finding_report(sink, pair->ruling < 0 ? SEVERITY_ERROR : SEVERITY_NOTE, "st1-torn", names[i],
-                                &offset, NULL,
+        if (copy->state == PAIR_TORN)
+            rc = finding_report(sink, pair->both.ruling < 0 ? SEVERITY_ERROR : SEVERITY_NOTE, "st1-torn",
+                                names[i], &offset, NULL,
                                 "a power cut tore this sector; the other one counts, and nothing is lost");
-        else if (copy->state != ST1_GOOD)
-            rc = finding_report(sink, SEVERITY_ERROR, "st1-superblock", names[i], &offset, NULL, "%s%s",
-                                copy->why.text,
-                                pair->ruling >= 0 && pair->ruling != (int)i ? "; the other one is good" : "");
+        else if (copy->state != PAIR_GOOD)
+            rc = finding_report(
+                sink, SEVERITY_ERROR, "st1-superblock", names[i], &offset, NULL, "%s%s", copy->why.text,
+                pair->both.ruling >= 0 && pair->both.ruling != (int)i ? "; the other one is good" : "");
         if (rc != 0)
             return rc;
     }
-    if (pair->clean || first->state != ST1_GOOD || second->state != ST1_GOOD)
+    if (pair->both.clean || first->state != PAIR_GOOD || second->state != PAIR_GOOD)
         return 0;
     const uint64_t offset = ST1_BLOCK_BYTES;
-    if (!second->super.writing)
+    if (!pair->supers[1].writing)
         return finding_report(sink, SEVERITY_ERROR, "st1-copy", "copy", &offset, NULL,
                               "it is neither the superblock's bytes nor marked as those before a change");
     return finding_report(
@@ -46,7 +46,7 @@ int st1_check_structures(struct store *store, const struct finding_sink *sink, s
 {
     int rc = check_pair(store, sink);
     (void)err;
-    if (rc == 0 && store->pair.ruling >= 0 && store->fault.class != 0)
+    if (rc == 0 && store->pair.both.ruling >= 0 && store->fault.class != 0)
         rc = finding_report(sink, SEVERITY_ERROR, "st1-table", store->fault.path,
                             store->fault.has_offset ? &store->fault.offset : NULL, NULL, "%s",
                             store->fault.text);
@@ -123,7 +123,7 @@ static int scrub_object(struct scrub *scrub, const struct store_object *object)
 
 static bool looks_at_free(const struct scrub *scrub)
 {
-    return (scrub->store->pair.clean || scrub->free_only) &&
+    return (scrub->store->pair.both.clean || scrub->free_only) &&
            !store_skips(scrub->store->hooks, STORE_CHECK_FREE);
 }
 
@@ -193,7 +193,7 @@ int st1_scrub(struct store *store, const struct finding_sink *sink, struct progr
     uint8_t small[8 * ST1_BLOCK_BYTES];
     struct scrub scrub = {store, sink, progress, small, sizeof small, err, false};
     uint8_t *large = NULL;
-    if (store->pair.ruling < 0)
+    if (store->pair.both.ruling < 0)
         return 0;
     if (store->super.region_blocks > 2 * READ_BYTES / ST1_BLOCK_BYTES) {
         if ((large = malloc(READ_BYTES)) == NULL)

@@ -221,23 +221,23 @@ int st1_recover(struct store *store, struct plat_err *err)
 {
     const struct st1_pair *pair = &store->pair;
     int rc = 0;
-    if (pair->clean && store->super.active == ST1_FRONT)
+    if (pair->both.clean && store->super.active == ST1_FRONT)
         return 0;
-    if (pair->clean) {
+    if (pair->both.clean) {
         /* Somebody left the shadow generation as the last word: sound, but writing begins at the front. */
         rc = st1_mark(store, err);
         return rc == 0 ? front_again(store, st1_area_end(&store->super, ST1_FRONT), store->super.cursor_block,
                                      err)
                        : rc;
     }
-    if (pair->ruling == 1 && pair->copies[0].state == ST1_DAMAGED) {
+    if (pair->both.ruling == 1 && pair->both.copies[0].state == PAIR_DAMAGED) {
         /* At rest the two are the same, so the copy says what was lost. */
-        rc = dev_write(store->dev, 0, pair->copies[1].bytes, ST1_BLOCK_BYTES, err);
+        rc = dev_write(store->dev, 0, pair->both.copies[1].bytes, ST1_BLOCK_BYTES, err);
         return rc == 0 ? st1_flush(store, STORE_FLUSH_RECOVER, err) : rc;
     }
     /* Zeros that are there already may be on their way: who wrote them need not have flushed. */
     store->marked = store->unflushed = true;
-    if (pair->ruling == 1) {
+    if (pair->both.ruling == 1) {
         struct st1_super again = store->super;
         rc = st1_superblock_write(store, &again, STORE_FLUSH_RECOVER, err);
     }

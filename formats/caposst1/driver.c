@@ -33,14 +33,14 @@ static int st1_probe(struct plat_dev *dev, const struct fs_open_options *options
     int rc = st1_pair_read(dev, NULL, &pair, err);
     if (rc != 0)
         return rc;
-    if (pair.ruling >= 0) {
+    if (pair.both.ruling >= 0) {
         ret->score = FS_PROBE_YES;
-    } else if (pair.copies[0].state == ST1_NEWER) {
+    } else if (pair.both.copies[0].state == PAIR_NEWER) {
         ret->score = FS_PROBE_YES;
-        (void)snprintf(ret->refusal, sizeof ret->refusal, "%.150s", pair.copies[0].why.text);
+        (void)snprintf(ret->refusal, sizeof ret->refusal, "%.150s", pair.both.copies[0].why.text);
     } else {
         for (int i = 0; i < 2; i++) {
-            struct caposst1_superblock v = {pair.copies[i].bytes};
+            struct caposst1_superblock v = {pair.both.copies[i].bytes};
             if (memcmp(caposst1_superblock_magic(v), "CAPOSST1", CAPOSST1_SUPERBLOCK_MAGIC_BYTES) == 0)
                 ret->score = FS_PROBE_DAMAGED;
         }
@@ -221,8 +221,8 @@ static int walk_pair(const struct st1_walk *walk, const struct st1_pair *pair)
     int rc = 0;
     for (uint64_t i = 0; rc == 0 && i < 2; i++) {
         uint64_t offset = i * ST1_BLOCK_BYTES;
-        if (pair->copies[i].state != ST1_TORN)
-            rc = emit_instance(walk, "superblock", pair->copies[i].bytes, ST1_BLOCK_BYTES, offset, 0,
+        if (pair->both.copies[i].state != PAIR_TORN)
+            rc = emit_instance(walk, "superblock", pair->both.copies[i].bytes, ST1_BLOCK_BYTES, offset, 0,
                                names[i]);
         if (rc == 0)
             rc = emit(walk, EXTENT_METADATA, names[i], offset, offset + ST1_BLOCK_BYTES);
@@ -320,7 +320,7 @@ static int st1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err
     const struct st1_super *super = &store->super;
     const uint64_t image_bytes = fs->dev->size_bytes;
     int rc = walk_pair(&walk, &store->pair);
-    if (rc != 0 || store->pair.ruling < 0)
+    if (rc != 0 || store->pair.both.ruling < 0)
         return rc != 0 ? rc
                        : emit(&walk, EXTENT_PADDING, "unknown", 2 * (uint64_t)ST1_BLOCK_BYTES, image_bytes);
     const uint64_t front = super->areas[ST1_FRONT].first_block;

@@ -4,13 +4,13 @@
 int st1_reader_open(struct plat_dev *dev, struct st1_buffer buf, struct st1_reader *ret, struct plat_err *err)
 {
     int rc = st1_pair_read(dev, NULL, &ret->pair, err);
-    if (rc == 0 && ret->pair.ruling < 0)
+    if (rc == 0 && ret->pair.both.ruling < 0)
         rc = st1_pair_refusal(&ret->pair, err);
     if (rc != 0)
         return rc;
     ret->dev = dev;
     ret->buf = buf;
-    ret->super = ret->pair.copies[ret->pair.ruling].super;
+    ret->super = ret->pair.supers[ret->pair.both.ruling];
     return 0;
 }
 

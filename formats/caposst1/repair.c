@@ -16,8 +16,8 @@ static const char *const names[] = {"superblock", "copy"};
 /* `state` with the next generation, for block `into`. */
 static int add_encoded(struct repair_plan *plan, const struct st1_pair *pair, int into, struct plat_err *err)
 {
-    const uint64_t a = pair->copies[0].highest_stamp, b = pair->copies[1].highest_stamp;
-    struct st1_super super = pair->copies[!into].super;
+    const uint64_t a = pair->both.copies[0].highest_stamp, b = pair->both.copies[1].highest_stamp;
+    struct st1_super super = pair->supers[!into];
     uint8_t bytes[ST1_BLOCK_BYTES];
     const struct repair repair = {.path = names[into],
                                   .source = names[!into],
@@ -45,29 +45,29 @@ static int add_copy(struct repair_plan *plan, int into, struct plat_err *err)
 int st1_repair(struct store *store, struct repair_plan *plan, struct plat_err *err)
 {
     const struct st1_pair *pair = &store->pair;
-    const struct st1_copy *first = &pair->copies[0], *second = &pair->copies[1];
+    const struct pair_copy *first = &pair->both.copies[0], *second = &pair->both.copies[1];
     struct plat_err why = {0};
-    if (first->state == ST1_GOOD && second->state == ST1_GOOD) {
-        if (pair->clean || second->super.writing)
+    if (first->state == PAIR_GOOD && second->state == PAIR_GOOD) {
+        if (pair->both.clean || pair->supers[1].writing)
             return 0;
         return repair_plan_refuse(plan, names[1], ST1_BLOCK_BYTES, err,
                                   "both superblocks are good, and they differ though no writer was at work: "
                                   "readers see the first");
     }
-    if (pair->ruling < 0) {
+    if (pair->both.ruling < 0) {
         (void)st1_pair_refusal(pair, &why);
         return repair_plan_refuse(plan, names[0], 0, err, "%s", why.text);
     }
-    const int bad = pair->ruling == 0;
-    if (pair->copies[bad].state == ST1_NEWER)
+    const int bad = pair->both.ruling == 0;
+    if (pair->both.copies[bad].state == PAIR_NEWER)
         return repair_plan_refuse(plan, names[bad], (uint64_t)bad * ST1_BLOCK_BYTES, err, "it is %s",
-                                  pair->copies[bad].why.text);
+                                  pair->both.copies[bad].why.text);
     if (store->fault.class != 0)
         return repair_plan_refuse(plan, names[bad], (uint64_t)bad * ST1_BLOCK_BYTES, err,
                                   "the good one does not go with its table: %s", store->fault.text);
     if (bad == 0)
-        return first->state == ST1_TORN && second->super.writing ? add_encoded(plan, pair, 0, err)
-                                                                 : add_copy(plan, 0, err);
+        return first->state == PAIR_TORN && pair->supers[1].writing ? add_encoded(plan, pair, 0, err)
+                                                                    : add_copy(plan, 0, err);
     bool clear = false;
     int rc = st1_free_is_clear(store, &clear, err);
     if (rc != 0)

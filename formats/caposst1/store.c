@@ -27,12 +27,12 @@ int store_open(struct plat_dev *dev, const struct store_options *options, struct
     store->hooks = options->hooks;
     int rc = st1_pair_read(dev, store->hooks, &store->pair, err);
     const struct st1_pair *pair = &store->pair;
-    if (rc == 0 && pair->ruling < 0)
+    if (rc == 0 && pair->both.ruling < 0)
         rc = st1_pair_refusal(pair, store->degraded ? &store->fault : err);
     if (rc == 0) {
-        uint64_t a = pair->copies[0].highest_stamp, b = pair->copies[1].highest_stamp;
+        uint64_t a = pair->both.copies[0].highest_stamp, b = pair->both.copies[1].highest_stamp;
         store->next_generation = (a > b ? a : b) + 1;
-        store->super = pair->copies[pair->ruling].super;
+        store->super = pair->supers[pair->both.ruling];
         rc = st1_load(store, store->degraded ? &store->fault : err);
     }
     if (rc == 0) {
@@ -96,7 +96,7 @@ void store_space(const struct store *store, struct store_space *ret)
         space.n_objects += !object.is_dead;
     }
     space.dead_entries = 2 * space.n_tombstones;
-    if (store->pair.ruling >= 0) {
+    if (store->pair.both.ruling >= 0) {
         space.free_entries = super->table_blocks * ST1_ENTRIES_PER_BLOCK - store->table.count;
         space.free_bytes = (st1_area_end(super, super->active) - store->cursor_block) * ST1_BLOCK_BYTES;
         space.total_bytes =

@@ -116,101 +116,71 @@ int st1_super_validate(const struct st1_super *s, uint64_t image_bytes, struct p
     return 0;
 }
 
-/* A stamp is good when its check is right; *ret is its generation. */
-static bool stamp_good(uint64_t generation, uint32_t check, uint64_t *ret)
+/* ---- the pair ---- */
+
+static void stamps(const uint8_t *bytes, struct pair_stamp *ret_begin, struct pair_stamp *ret_end)
 {
-    uint8_t bytes[5];
-    store_uint(bytes, sizeof bytes, false, generation);
-    if ((hash_crc32c(0, bytes, sizeof bytes) & 0xFFFFFF) != check)
-        return false;
-    *ret = generation;
-    return true;
+    const struct caposst1_superblock v = {bytes};
+    ret_begin->generation = caposst1_superblock_generation(v);
+    ret_begin->check = caposst1_superblock_generation_check(v);
+    ret_end->generation = caposst1_superblock_end_generation(v);
+    ret_end->check = caposst1_superblock_end_generation_check(v);
 }
 
-static void copy_judge(struct st1_copy *copy, const struct plat_dev *dev, const struct store_hooks *hooks)
+static bool sealed(const uint8_t *bytes)
 {
-    struct caposst1_superblock v = {copy->bytes};
-    uint64_t begin = 0, end = 0;
-    bool begins =
-        stamp_good(caposst1_superblock_generation(v), caposst1_superblock_generation_check(v), &begin);
-    bool ends =
-        stamp_good(caposst1_superblock_end_generation(v), caposst1_superblock_end_generation_check(v), &end);
-    copy->highest_stamp = begin > end ? begin : end;
-    copy->state = ST1_DAMAGED;
-    if (memcmp(caposst1_superblock_magic(v), magic, MAGIC_BYTES) != 0) {
-        (void)err_set(&copy->why, PLAT_ECORRUPT, "it does not begin with %s", magic);
-        return;
-    }
     uint8_t zeroed[ST1_BLOCK_BYTES];
-    struct caposst1_superblock_mut m = {zeroed};
-    memcpy(zeroed, copy->bytes, sizeof zeroed);
-    caposst1_superblock_set_crc32c(m, 0);
-    if (hash_crc32c(0, zeroed, sizeof zeroed) != caposst1_superblock_crc32c(v) &&
-        !store_skips(hooks, STORE_CHECK_SUPERBLOCK)) {
-        if ((begins && ends && begin != end) || store_skips(hooks, STORE_CHECK_STAMPS))
-            copy->state = ST1_TORN;
-        else
-            (void)err_set(&copy->why, PLAT_ECORRUPT, "its checksum is not that of its bytes");
-        return;
-    }
-    uint32_t version = caposst1_superblock_version(v);
-    if (version < STORE_VERSION_PLAIN || version > STORE_VERSION_TIMED) {
-        copy->state = ST1_NEWER;
-        (void)err_set(&copy->why, PLAT_EUNSUPPORTED,
-                      "a store of version %u; this plat knows versions %d and %d", version,
-                      STORE_VERSION_PLAIN, STORE_VERSION_TIMED);
-        return;
-    }
-    decode(v, &copy->super);
-    if (caposst1_superblock_block_bytes(v) != ST1_BLOCK_BYTES) {
-        (void)err_set(&copy->why, PLAT_ECORRUPT, "blocks of %u bytes; 512 is all there is",
-                      caposst1_superblock_block_bytes(v));
-        return;
-    }
-    if (st1_super_validate(&copy->super, dev->size_bytes, &copy->why) == 0)
-        copy->state = ST1_GOOD;
+    memcpy(zeroed, bytes, sizeof zeroed);
+    caposst1_superblock_set_crc32c((struct caposst1_superblock_mut){zeroed}, 0);
+    return caposst1_superblock_crc32c((struct caposst1_superblock){bytes}) ==
+           hash_crc32c(0, zeroed, sizeof zeroed);
+}
+
+static bool writing(const uint8_t *bytes)
+{
+    return (caposst1_superblock_state((struct caposst1_superblock){bytes}) & CAPOSST1_STATE_WRITING) != 0;
+}
+
+struct decoding {
+    uint64_t image_bytes;
+    struct st1_super *supers; /* 2 */
+};
+
+static int decode_copy(void *ctx, int index, const uint8_t *bytes, struct plat_err *err)
+{
+    const struct decoding *decoding = ctx;
+    const struct caposst1_superblock v = {bytes};
+    const uint32_t version = caposst1_superblock_version(v);
+    if (version < STORE_VERSION_PLAIN || version > STORE_VERSION_TIMED)
+        return err_set(err, PLAT_EUNSUPPORTED, "a store of version %u; this plat knows versions %d and %d",
+                       version, STORE_VERSION_PLAIN, STORE_VERSION_TIMED);
+    decode(v, &decoding->supers[index]);
+    if (caposst1_superblock_block_bytes(v) != ST1_BLOCK_BYTES)
+        return err_set(err, PLAT_ECORRUPT, "blocks of %u bytes; 512 is all there is",
+                       caposst1_superblock_block_bytes(v));
+    return st1_super_validate(&decoding->supers[index], decoding->image_bytes, err);
 }
 
 int st1_pair_read(struct plat_dev *dev, const struct store_hooks *hooks, struct st1_pair *ret,
                   struct plat_err *err)
 {
-    uint8_t bytes[2 * ST1_BLOCK_BYTES];
-    int rc = dev_read(dev, 0, bytes, sizeof bytes, err);
-    if (rc != 0)
-        return rc;
-    for (int i = 0; i < 2; i++) {
-        struct st1_copy *copy = &ret->copies[i];
-        copy->highest_stamp = 0;
-        copy->why.class = 0;
-        memcpy(copy->bytes, bytes + (size_t)i * ST1_BLOCK_BYTES, ST1_BLOCK_BYTES);
-        copy_judge(copy, dev, hooks);
-    }
-    const struct st1_copy *first = &ret->copies[0], *second = &ret->copies[1];
-    ret->ruling = -1;
-    ret->clean = memcmp(first->bytes, second->bytes, ST1_BLOCK_BYTES) == 0;
-    if (first->state == ST1_GOOD) {
-        ret->ruling = 0;
-    } else if (first->state == ST1_TORN && second->state == ST1_GOOD) {
-        ret->ruling = 1;
-    } else if (first->state == ST1_DAMAGED && second->state == ST1_GOOD && !second->super.writing) {
-        /* The copy of a store at rest is as new as what was lost. One that a writer left may not be. */
-        ret->ruling = 1;
-    }
-    return 0;
+    struct decoding decoding = {dev->size_bytes, ret->supers};
+    const struct pair_format format = {
+        .magic = magic,
+        .magic_bytes = MAGIC_BYTES,
+        .stamps = stamps,
+        .sealed = sealed,
+        .writing = writing,
+        .decode = decode_copy,
+        .skip_stamps = store_skips(hooks, STORE_CHECK_STAMPS),
+        .skip_sealed = store_skips(hooks, STORE_CHECK_SUPERBLOCK),
+    };
+    return pair_read(dev, 0, &format, &decoding, &ret->both, err);
 }
 
 int st1_pair_refusal(const struct st1_pair *pair, struct plat_err *err)
 {
-    const struct st1_copy *first = &pair->copies[0];
-    if (first->state == ST1_NEWER)
-        return err_at(err, PLAT_EUNSUPPORTED, 0, "superblock.version", "%s", first->why.text);
-    if (first->state == ST1_TORN)
-        return err_at(err, PLAT_ECORRUPT, 0, "superblock",
-                      "the superblock was torn by a power cut, and its copy in block 1 is damaged");
-    return err_at(err, PLAT_ECORRUPT, 0, "superblock", "the superblock is damaged (%s)%s", first->why.text,
-                  pair->copies[1].state == ST1_GOOD
-                      ? ", and the copy in block 1 may be older: a writer was at work"
-                      : ", and so is its copy in block 1");
+    return pair_refusal(&pair->both, 0, err);
 }
 
 /* Where the areas of a new store lie. */

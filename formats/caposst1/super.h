@@ -7,13 +7,12 @@
  *   shadow area    [ entry table | data | zero ]     zero but while a compaction runs
  *   region end     behind it: somebody else's
  *
- * A power cut tears at most the sector that is being written, and only one of the two is ever written between
- * two flushes of the other. Each begins and ends with a stamp (generation and its check): a torn one has two
- * good stamps that differ, which no single flipped bit can bring about, so damage is never taken for a cut. */
+ * A power cut tears at most one of the two superblocks: see lib/fs/pair.h. */
 #ifndef PLAT_FORMATS_CAPOSST1_SUPER_H
 #define PLAT_FORMATS_CAPOSST1_SUPER_H
 
 #include "formats/caposst1/store.h"
+#include "lib/fs/pair.h"
 
 enum {
     ST1_BLOCK_BYTES = 512,
@@ -24,7 +23,7 @@ enum {
     ST1_SHADOW = 1,
     ST1_AREAS = 2
 };
-#define ST1_MAX_GENERATION ((1ull << 40) - 1)
+#define ST1_MAX_GENERATION PAIR_MAX_GENERATION
 
 struct st1_area {
     uint64_t first_block, blocks; /* 0, 0: there is none (shadow only) */
@@ -65,23 +64,10 @@ struct st1_buffer {
     size_t blocks;
 };
 
-enum st1_copy_state {
-    ST1_GOOD,
-    ST1_TORN,    /* a power cut while it was written */
-    ST1_DAMAGED, /* anything else */
-    ST1_NEWER,   /* good, of a version that is not known here */
-};
-struct st1_copy {
-    enum st1_copy_state state;
-    struct st1_super super; /* when good */
-    uint8_t bytes[ST1_BLOCK_BYTES];
-    uint64_t highest_stamp; /* 0: none */
-    struct plat_err why;    /* when damaged or newer */
-};
+/* Which of the two counts is decided in lib/fs/pair. */
 struct st1_pair {
-    struct st1_copy copies[2];
-    int ruling; /* the one that counts; -1: none */
-    bool clean; /* no writer was cut off: free blocks are zero */
+    struct pair both;
+    struct st1_super supers[2]; /* of the good copies */
 };
 /* Reads both. Fails only where the device does. */
 int st1_pair_read(struct plat_dev *dev, const struct store_hooks *hooks, struct st1_pair *ret,

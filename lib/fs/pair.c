@@ -68,14 +68,19 @@ int pair_read(struct plat_dev *dev, uint64_t offset, const struct pair_format *f
 int pair_refusal(const struct pair *pair, uint64_t offset, struct plat_err *err)
 {
     const struct pair_copy *first = &pair->copies[0];
+    const unsigned long long second = offset / PAIR_BLOCK_BYTES + 1;
     if (first->state == PAIR_NEWER)
         return err_at(err, PLAT_EUNSUPPORTED, offset, "superblock.version", "%s", first->why.text);
     if (first->state == PAIR_TORN)
         return err_at(err, PLAT_ECORRUPT, offset, "superblock",
-                      "the superblock was torn by a power cut, and its copy in the next block is damaged");
-    return err_at(err, PLAT_ECORRUPT, offset, "superblock", "the superblock is damaged (%s)%s",
-                  first->why.text,
-                  pair->copies[1].state == PAIR_GOOD
-                      ? ", and the copy in the next block may be older: a writer was at work"
-                      : ", and so is its copy in the next block");
+                      "the superblock was torn by a power cut, and its copy in block %llu is damaged",
+                      second);
+    if (pair->copies[1].state == PAIR_GOOD)
+        return err_at(err, PLAT_ECORRUPT, offset, "superblock",
+                      "the superblock is damaged (%s), and the copy in block %llu may be older: a writer was "
+                      "at work",
+                      first->why.text, second);
+    return err_at(err, PLAT_ECORRUPT, offset, "superblock",
+                  "the superblock is damaged (%s), and so is its copy in block %llu", first->why.text,
+                  second);
 }

@@ -449,7 +449,7 @@ static bool goes_on(struct plat_dev *dev, uint64_t n_objects, struct plat_err *e
     bool good = space.n_objects == n_objects && store_open(dev, &writing, &store, err) == 0 &&
                 store_finish(store, err) == 0;
     store_close(store);
-    return good && st1_pair_read(dev, NULL, &pair, err) == 0 && pair.clean;
+    return good && st1_pair_read(dev, NULL, &pair, err) == 0 && pair.both.clean;
 }
 
 static void test_store(void)

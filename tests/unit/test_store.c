@@ -132,7 +132,7 @@ static int write_on(struct plat_dev *dev, struct plat_err *err)
 static bool goes_on(struct plat_dev *dev)
 {
     struct st1_pair pair;
-    return write_on(dev, NULL) == 0 && st1_pair_read(dev, NULL, &pair, NULL) == 0 && pair.clean;
+    return write_on(dev, NULL) == 0 && st1_pair_read(dev, NULL, &pair, NULL) == 0 && pair.both.clean;
 }
 
 static bool told_of(const struct dev_fault *fault, int rc, const struct plat_err *err)
