@@ -32,12 +32,14 @@ static bool can_check(const struct fs_driver *driver)
 {
     return driver->check != NULL || (driver->layout_name != NULL && driver->open != NULL);
 }
+static bool can_repair(const struct fs_driver *driver)
+{
+    return driver->repair != NULL;
+}
 
 static const struct ability abilities[] = {
-    {"probe", can_probe},
-    {"read", can_read},
-    {"make", can_make},
-    {"check", can_check},
+    {"probe", can_probe}, {"read", can_read},     {"make", can_make},
+    {"check", can_check}, {"repair", can_repair},
 };
 enum { N_ABILITIES = sizeof abilities / sizeof *abilities };
 
@@ -50,17 +52,23 @@ static const char *role(const struct fs_driver *driver)
 
 /* ---- text ---- */
 
+static int ability_columns(size_t i)
+{
+    size_t n = strlen(abilities[i].name);
+    return n < 5 ? 5 : (int)n;
+}
+
 static void list_text(const struct cli *cli, struct strbuf *out)
 {
     strbuf_printf(out, "%s%-12s", paint(cli, PAINT_DIM), "format");
     for (size_t i = 0; i < N_ABILITIES; i++)
-        strbuf_printf(out, "  %-5s", abilities[i].name);
+        strbuf_printf(out, "  %-*s", ability_columns(i), abilities[i].name);
     strbuf_printf(out, "  what it is%s\n", paint(cli, PAINT_PLAIN));
     for (size_t d = 0; d < n_fs_drivers; d++) {
         strbuf_printf(out, "%s%-12s%s", paint(cli, PAINT_STRONG), fs_drivers[d]->name,
                       paint(cli, PAINT_PLAIN));
         for (size_t i = 0; i < N_ABILITIES; i++)
-            strbuf_printf(out, "  %-5s",
+            strbuf_printf(out, "  %-*s", ability_columns(i),
                           abilities[i].has == can_make      ? made_by(fs_drivers[d])
                           : abilities[i].has(fs_drivers[d]) ? "yes"
                                                             : "-");
@@ -233,9 +241,10 @@ const struct command command_formats = {
     .group = "Formats",
     .summary = "list formats and what plat can do with them",
     .synopsis = "[NAME]",
-    .doc = "Lists the formats that plat has code for, and whether it can recognise (probe), read, make and "
-           "check each; and\n"
-           "the layouts that are built in. With NAME: one format, with the options for making it and the "
+    .doc = "Lists the formats that plat has code for, and whether it can recognise (probe), read, make, "
+           "check and\n"
+           "repair each; and the layouts that are built in. With NAME: one format, with the options for "
+           "making it and the "
            "partition\n"
            "types it knows by name. Formats that plat has no code for are described with --schema "
            "(plat-layout(5)).\n",

@@ -195,6 +195,16 @@ static void info_merge(const uint8_t *from, int step, uint8_t into[FAT32_FSINFO_
     memcpy(into, merged, sizeof merged);
 }
 
+static bool info_lost(const uint8_t bytes[FAT32_FSINFO_BYTES])
+{
+    uint8_t fresh[FAT32_FSINFO_BYTES];
+    struct fat32_fsinfo info = {bytes}, want = {fresh};
+    fat32_fsinfo_init((struct fat32_fsinfo_mut){fresh});
+    return fat32_fsinfo_lead_signature(info) != fat32_fsinfo_lead_signature(want) &&
+           fat32_fsinfo_struct_signature(info) != fat32_fsinfo_struct_signature(want) &&
+           fat32_fsinfo_trail_signature(info) != fat32_fsinfo_trail_signature(want);
+}
+
 /* The least that makes `bad` sound, taken from `good`. */
 static int info_from(const struct volume_repair *r, const struct repair_copy *bad,
                      const struct repair_copy *good)
@@ -210,10 +220,12 @@ static int info_from(const struct volume_repair *r, const struct repair_copy *ba
     int rc = dev_read(r->vol->fs.dev, bad->offset, bytes[0], sizeof bytes[0], r->err);
     if (rc == 0)
         rc = dev_read(r->vol->fs.dev, good->offset, bytes[1], sizeof bytes[1], r->err);
+    /* Of a sector without any of its signatures the numbers say nothing, either. */
+    const bool lost = info_lost(bytes[0]);
     for (int step = 0; rc == 0 && !spotless && step < INFO_STEPS; step++) {
         struct repair_trial trial;
         memcpy(merged, bytes[0], sizeof merged);
-        info_merge(bytes[1], step, merged);
+        info_merge(bytes[1], lost ? INFO_STEPS - 1 - step : step, merged);
         rc = repair_plan_add(r->plan, &repair, r->err);
         if (rc == 0)
             rc = repair_try(&r->vol->fs, r->plan, &trial, r->err);

@@ -61,7 +61,9 @@ struct repair_copies {
     const struct repair_copy *list;
     size_t n; /* at most REPAIR_MAX_COPIES */
     uint64_t bytes;
-    bool notes_decide; /* where several are sound, notes count against a copy, too */
+    /* Nothing else can be read without it: a copy with an error in its own place is bad, and that more is found with
+     * another one is not held against that. Where several are sound, notes count against a copy, too. */
+    bool leads;
 };
 int repair_choose(struct fs *fs, struct repair_plan *plan, const struct repair_copies *copies,
                   struct plat_err *err);

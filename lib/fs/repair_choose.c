@@ -45,23 +45,30 @@ static int add_all(struct repair_plan *plan, const struct choice *choice, size_t
     return rc;
 }
 
-/* Copy `i` has something against it that another copy has not, or lies where something is wrong with all. */
-static bool has_faults(const struct choice *choice, size_t i, enum severity at_least)
+/* Copy `i` is wrong by itself: with it an error lies where one of the copies is, or nothing is recognised. */
+static bool is_unsound(const struct choice *choice, size_t i)
 {
     const struct repair_copies *copies = choice->copies;
     const struct repair_trial *trial = &choice->trials[i];
-    if (!trial->opened || trial->n == REPAIR_MAX_FOUND)
-        return true;
-    for (size_t k = 0; k < copies->n; k++) {
+    bool unsound = !trial->opened || trial->n == REPAIR_MAX_FOUND;
+    for (size_t k = 0; !unsound && k < copies->n; k++)
+        unsound = repair_trial_fault(trial, (struct range){copies->list[k].offset, copies->bytes},
+                                     SEVERITY_ERROR) != NULL;
+    return unsound;
+}
+
+/* ... or has something against it that another copy has not. */
+static bool has_faults(const struct choice *choice, size_t i, enum severity at_least)
+{
+    bool faults = is_unsound(choice, i);
+    for (size_t k = 0; !faults && k < choice->copies->n; k++) {
         const struct repair_trial *other = &choice->trials[k];
-        if (repair_trial_fault(trial, (struct range){copies->list[k].offset, copies->bytes},
-                               SEVERITY_ERROR) != NULL)
-            return true;
-        if (choice->same_as[k] == k && k != i && other->opened && other->n < REPAIR_MAX_FOUND &&
-            own_findings(trial, other, at_least) > 0)
-            return true;
+        if (choice->same_as[k] != k || k == i || !other->opened || other->n == REPAIR_MAX_FOUND ||
+            (choice->copies->leads && is_unsound(choice, k)))
+            continue;
+        faults = own_findings(&choice->trials[i], other, at_least) > 0;
     }
-    return false;
+    return faults;
 }
 
 /* The only copy without faults; copies->n: there is none, or more than one (*ret_sound). */
@@ -82,7 +89,7 @@ static int decide(struct repair_plan *plan, const struct choice *choice, struct 
 {
     const struct repair_copies *copies = choice->copies;
     size_t sound, best = winner(choice, SEVERITY_WARNING, &sound), other = 1;
-    if (sound > 1 && copies->notes_decide) {
+    if (sound > 1 && copies->leads) {
         size_t still;
         best = winner(choice, SEVERITY_NOTE, &still);
     }

@@ -1,7 +1,9 @@
-/* What every fuzz target of images does with one: open, verify with contents, walk the directories, read. */
+/* What every fuzz target of images does with one: open, verify with contents, walk the directories, read;
+ * and repair, in memory. */
 #ifndef PLAT_TESTS_FUZZ_EXERCISE_H
 #define PLAT_TESTS_FUZZ_EXERCISE_H
 
+#include "lib/fs/repair.h"
 #include "lib/fs/stack.h"
 #include "lib/fs/verify.h"
 
@@ -57,6 +59,19 @@ static inline int on_dirent(void *ctx, const struct fs_dirent *entry)
     return rc == PLAT_ESTOP ? rc : 0;
 }
 
+/* As `plat repair --dry-run` does it. */
+static inline void exercise_repair(struct plat_dev *disk)
+{
+    const struct stack_options options = {.degraded = true};
+    const struct repair_sink nobody = {0};
+    struct plat_dev *overlay;
+    struct plat_err err;
+    if (dev_open_overlay(disk, &overlay, &err) != 0)
+        return;
+    (void)stack_repair(overlay, &options, &nobody, NULL, &err);
+    dev_close(overlay);
+}
+
 static inline void exercise(struct plat_dev *disk, bool degraded)
 {
     struct stack_options options = {.degraded = degraded};
@@ -77,6 +92,8 @@ static inline void exercise(struct plat_dev *disk, bool degraded)
             (void)fs->driver->readdir(fs, root, on_dirent, &visit, &err);
     }
     stack_close(stack);
+    if (degraded)
+        exercise_repair(disk);
 }
 
 #endif
