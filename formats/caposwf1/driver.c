@@ -311,5 +311,8 @@ const struct fs_driver caposwf1_driver = {
     .read = wf1_read_file,
     .readlink = wf1_readlink,
     .space = wf1_space,
+    .walk = caposwf1_walk,
+    .check = caposwf1_check,
+    .scrub = caposwf1_scrub,
     .writer = &caposwf1_writer,
 };

@@ -8,6 +8,7 @@
 #include "formats/caposro1/volume.h"
 #include "lib/fs/verify.h"
 #include "lib/hash/hash.h"
+#include "tests/unit/finding_words.h"
 #include "tests/unit/tap.h"
 
 struct image_of {
@@ -64,19 +65,6 @@ static struct image_of make(bool times, unsigned n_files, uint64_t slack)
     tree_close(tree);
     json_decref(options.extra);
     return ret;
-}
-
-struct words {
-    unsigned n;
-    char text[2048];
-};
-static int keep(void *ctx, const struct finding *finding)
-{
-    struct words *words = ctx;
-    size_t used = strlen(words->text);
-    words->n += finding->severity == SEVERITY_ERROR;
-    (void)snprintf(words->text + used, sizeof words->text - used, "[%s %s] ", finding->id, finding->path);
-    return 0;
 }
 
 /* Errors found, contents included; every file is read as well, for the sanitizer. */
