@@ -56,48 +56,36 @@ static void plan_close(struct make_plan *plan)
 
 /* ---- options ---- */
 
-static int option_number(json_t *extra, const char *name, uint64_t max, uint64_t *ret, struct plat_err *err)
-{
-    json_t *value = json_object_get(extra, name);
-    if (value == NULL)
-        return 0;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > max)
-        return err_set(err, PLAT_EINVALID, "%s must be a number from 0 to %llu", name,
-                       (unsigned long long)max);
-    *ret = (uint64_t)json_integer_value(value);
-    return 0;
-}
-
 static int options_read(struct make_plan *plan, const struct make_options *options, struct plat_err *err)
 {
     struct store_shape *shape = &plan->shape;
-    json_t *extra = options->extra, *shadow;
+    json_t *extra = options->extra;
     uint64_t version = STORE_VERSION_PLAIN;
     if (options->label != NULL || options->uuid != NULL)
         return err_set(err, PLAT_EINVALID, "a store has no %s: leave it out",
                        options->label != NULL ? "label" : "UUID");
     int rc = make_options_known(options_table, N_OPTIONS, "caposst1", extra, err);
     if (rc == 0)
-        rc = option_number(extra, "version", STORE_VERSION_TIMED, &version, err);
+        rc = make_option_number(extra, "version", STORE_VERSION_TIMED, &version, err);
     if (rc == 0)
-        rc = option_number(extra, "entries", STORE_MAX_ENTRIES, &shape->entries, err);
+        rc = make_option_number(extra, "entries", STORE_MAX_ENTRIES, &shape->entries, err);
     if (rc == 0)
-        rc = option_number(extra, "region-blocks", INT64_MAX / ST1_BLOCK_BYTES, &shape->region_blocks, err);
+        rc = make_option_number(extra, "region-blocks", INT64_MAX / ST1_BLOCK_BYTES, &shape->region_blocks,
+                                err);
     if (rc == 0)
-        rc = option_number(extra, "hole-first-block", INT64_MAX / ST1_BLOCK_BYTES, &shape->hole_first_block,
-                           err);
+        rc = make_option_number(extra, "hole-first-block", INT64_MAX / ST1_BLOCK_BYTES,
+                                &shape->hole_first_block, err);
     if (rc == 0)
-        rc = option_number(extra, "hole-blocks", INT64_MAX / ST1_BLOCK_BYTES, &shape->hole_blocks, err);
+        rc = make_option_number(extra, "hole-blocks", INT64_MAX / ST1_BLOCK_BYTES, &shape->hole_blocks, err);
+    shape->shadow = true;
+    if (rc == 0)
+        rc = make_option_flag(extra, "shadow", &shape->shadow, err);
     if (rc != 0)
         return rc;
-    shadow = json_object_get(extra, "shadow");
-    if (shadow != NULL && !json_is_boolean(shadow))
-        return err_set(err, PLAT_EINVALID, "shadow must be true or false");
     if (version < STORE_VERSION_PLAIN)
         return err_set(err, PLAT_EINVALID, "version must be 1 or 2");
     if ((shape->hole_blocks > 0) != (shape->hole_first_block > 0))
         return err_set(err, PLAT_EINVALID, "hole-first-block and hole-blocks go together");
-    shape->shadow = shadow == NULL || json_is_true(shadow);
     shape->version = (uint32_t)version;
     if (options->has_time && version == STORE_VERSION_TIMED) {
         if (options->time_s > INT64_MAX / NS_PER_S || options->time_s < INT64_MIN / NS_PER_S)

@@ -187,6 +187,7 @@ struct make_options {
     uint64_t first_sector; /* where the image will lie on its disk; 0 for a bare image */
     bool has_time;         /* time of the volume itself (label entry); else newest mtime of the tree */
     int64_t time_s;
+    bool compact; /* nothing is kept free; only for makers that say `compacts` */
     json_t
         *extra; /* object of format options by name, as in `options`; may be NULL. Unknown: PLAT_EINVALID */
 };
@@ -194,6 +195,7 @@ struct make_plan; /* each maker's own */
 struct fs_maker {
     const struct make_option_desc *options;
     size_t n_options;
+    bool compacts; /* min_bytes keeps something free unless make_options.compact */
     /* What the tree needs. Checks everything about names and sizes that can be checked before writing. */
     int (*plan)(struct tree *tree, const struct make_options *options, struct make_plan **ret,
                 struct plat_err *err);
@@ -203,7 +205,7 @@ struct fs_maker {
     int (*settle)(struct make_plan *plan, uint64_t size_bytes, struct plat_err *err);
     /* One line for --explain: "4 KiB clusters, 65,536 of them, 2 FATs of 512 sectors". */
     void (*describe)(const struct make_plan *plan, struct strbuf *ret);
-    /* Writes ascending offsets only (works on a pipe). `dev` is zero-filled and size_bytes long. */
+    /* `dev` is zero-filled and size_bytes long. Where dev->sequential: ascending offsets only. */
     int (*write)(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
                  struct plat_err *err);
     void (*close)(struct make_plan *plan);
