@@ -25,6 +25,7 @@ static const struct option_desc mk_options[] = {
      .argument = "SIZE|N%",
      .doc = "free space beyond the content, with --size auto",
      .complete = COMPLETE_NONE},
+    {.name = "compact", .kind = OPTION_FLAG, .doc = "the smallest image: no room for changes (caposwf1)"},
     {.name = "label",
      .kind = OPTION_TEXT,
      .argument = "TEXT",
@@ -96,6 +97,10 @@ static int settle_size(const struct cli *cli, struct mk *mk, struct plat_err *er
     int ret = 0;
     if (!automatic && slack != NULL)
         return err_set(err, PLAT_EINVALID, "--slack goes with --size auto only");
+    if (mk->options.compact && (!automatic || slack != NULL))
+        return err_set(err, PLAT_EINVALID,
+                       "--compact goes with --size auto only, and without --slack: it keeps "
+                       "nothing free");
     if (slack != NULL)
         ret = read_slack(slack, mk->totals.data_bytes, &slack_bytes, err);
     if (ret != 0)
@@ -199,6 +204,12 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
         ret = gather_source(cli, &mk, output, err);
     if (ret != 0)
         goto out;
+    mk.options.compact = cli_flag(cli, "compact");
+    if (mk.options.compact && !mk.driver->maker->compacts) {
+        ret = err_set(err, PLAT_EINVALID, "--compact: %s keeps nothing free by itself; leave it out",
+                      mk.driver->name);
+        goto out;
+    }
     const char *seed = cli_text(cli, "seed");
     char identity[65];
     tree_digest(mk.tree, false, identity);

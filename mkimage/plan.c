@@ -259,7 +259,11 @@ static int derive_part_ids(struct plan *plan, size_t i, struct plat_err *err)
         .sector_bytes = plan->recipe->sector_bytes,
         .has_time = plan->recipe->has_time,
         .time_s = plan->recipe->time_s,
+        .compact = p->compact,
     };
+    if (p->compact && !part->driver->maker->compacts)
+        return recipe_fail(plan->recipe, recipe_path_key(plan->recipe, p->path, "compact"), err,
+                           "%s keeps nothing free by itself: leave it out", part->driver->name);
     /* Looked up by the maker while it plans, which may be twice. */
     return part->driver != NULL ? recipe_options(part->driver->maker, p->options, &part->options.extra, err)
                                 : 0;

@@ -82,6 +82,7 @@ struct recipe_partition {
     bool has_slack;
     uint64_t slack_bytes;   /* added to ... */
     uint32_t slack_percent; /* ... this part of the content */
+    bool compact;           /* nothing is kept free */
     const char *label, *fs_uuid;
     bool has_uuid;
     uint8_t uuid[16];
