@@ -311,5 +311,6 @@ const struct fs_driver caposwf1_driver = {
     .read = wf1_read_file,
     .readlink = wf1_readlink,
     .space = wf1_space,
+    .maker = &caposwf1_maker,
     .writer = &caposwf1_writer,
 };

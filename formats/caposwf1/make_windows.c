@@ -26,11 +26,6 @@ struct wf1_entry wf1_extent_take(const struct make_plan *plan, struct wf1_extent
     return ret;
 }
 
-static bool all_zero(const uint8_t *bytes, size_t n)
-{
-    return n == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, n - 1) == 0);
-}
-
 int wf1_window_is_zero(struct tree_reader *reader, size_t n, uint8_t *buf, bool *ret, struct plat_err *err)
 {
     const uint64_t left = reader->left_bytes - n;
@@ -40,10 +35,10 @@ int wf1_window_is_zero(struct tree_reader *reader, size_t n, uint8_t *buf, bool 
     int rc = 0;
     if (!zero) {
         rc = tree_reader_read(reader, buf, peek, err);
-        zero = rc == 0 && all_zero(buf, peek);
+        zero = rc == 0 && bytes_all(buf, peek, 0);
         if (zero && n > peek) {
             rc = tree_reader_read(reader, buf, n - peek, err);
-            zero = rc == 0 && all_zero(buf, n - peek);
+            zero = rc == 0 && bytes_all(buf, n - peek, 0);
         }
     }
     if (rc == 0) {
