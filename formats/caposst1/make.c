@@ -30,6 +30,9 @@ static const struct make_option_desc options_table[] = {
     {.name = "hole-first-block",
      .argument = "N",
      .doc = "leave out hole-blocks blocks from here on (256: a CAPOSWF1); the shadow area lies behind them"},
+    {.name = "behind-hole",
+     .argument = "true|false",
+     .doc = "true: both areas lie behind the hole, and the blocks before it stay zero; false by default"},
     {.name = "hole-blocks", .argument = "N", .doc = "how many blocks to leave out; none by default"},
 };
 enum { N_OPTIONS = sizeof options_table / sizeof options_table[0] };
@@ -80,6 +83,8 @@ static int options_read(struct make_plan *plan, const struct make_options *optio
     shape->shadow = true;
     if (rc == 0)
         rc = make_option_flag(extra, "shadow", &shape->shadow, err);
+    if (rc == 0)
+        rc = make_option_flag(extra, "behind-hole", &shape->behind_hole, err);
     if (rc != 0)
         return rc;
     if (version < STORE_VERSION_PLAIN)
@@ -213,7 +218,9 @@ static int maker_min_bytes(struct make_plan *plan, uint64_t slack_bytes, uint64_
     if (!add_u64(area, slack, &area) || area > INT64_MAX / ST1_BLOCK_BYTES / 4)
         return err_set(err, PLAT_ELIMIT, "a store of that size is larger than 2^63 - 1 bytes");
     end = 2 + area * (shape->shadow ? 2 : 1);
-    if (shape->hole_blocks > 0)
+    if (shape->hole_blocks > 0 && shape->behind_hole)
+        end += shape->hole_first_block + shape->hole_blocks - 2;
+    else if (shape->hole_blocks > 0)
         end = shape->hole_first_block + shape->hole_blocks + (shape->shadow ? area : 1);
     if (shape->region_blocks > 0)
         end = shape->region_blocks;
@@ -240,7 +247,7 @@ static int settle_with(struct make_plan *plan, struct store_shape shape, struct 
             "the objects take %llu blocks of 512 bytes and the front area has %llu behind its table%s",
             (unsigned long long)plan->data_blocks,
             (unsigned long long)(super.areas[ST1_FRONT].blocks <= super.table_blocks ? 0 : room),
-            shape.hole_blocks > 0 ? ", before the hole" : "");
+            shape.hole_blocks > 0 && !shape.behind_hole ? ", before the hole" : "");
     if (plan->table.count > super.table_blocks * ST1_ENTRIES_PER_BLOCK)
         return err_set(err, PLAT_EINVALID, "%llu objects need more than the %llu entries that were asked for",
                        (unsigned long long)plan->table.count, (unsigned long long)shape.entries);
