@@ -211,6 +211,16 @@ struct fs_maker {
     void (*close)(struct make_plan *plan);
 };
 
+/* Formats that lie side by side on one device, a store and a filesystem: each has a layer of its own there. */
+enum { FS_SHARE_RANGES = 4 };
+struct fs_share {
+    const char *prefix; /* of that layer: "store", "fs" */
+    bool is_main;       /* what a path without a layer means */
+    uint64_t offset;    /* of its first structure there: a neighbour that owns this byte is none */
+    /* Parts of the device that are its own, ascending; how many. 0: damage hides them. */
+    size_t (*own)(struct fs *fs, struct range ret[FS_SHARE_RANGES]);
+};
+
 struct fs_driver {
     const char *name;        /* "fat32" */
     const char *title;       /* "FAT32 filesystem" */
@@ -245,6 +255,7 @@ struct fs_driver {
     /* Which bad copies are to be rewritten from which good ones (lib/fs/repair.h); reads only. NULL where a format
      * keeps no second copy of anything. */
     int (*repair)(struct fs *fs, struct repair_plan *plan, struct plat_err *err);
+    const struct fs_share *share; /* NULL: it has its device for itself */
     const struct fs_maker *maker;
     const struct fs_writer *writer; /* NULL: nothing is changed in place */
 };
