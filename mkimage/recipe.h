@@ -91,8 +91,9 @@ struct recipe_partition {
     uint32_t number; /* 0: next free */
     bool has_start;
     uint64_t start_bytes;
-    uint64_t align_bytes; /* 0: the recipe's */
-    const char *content;  /* host path as written; NULL: none */
+    uint64_t align_bytes;       /* 0: the recipe's */
+    const char *content;        /* host path as written; NULL: none */
+    const char *const *objects; /* host files as written, NULL-terminated; NULL: none */
     json_t *options;
     bool has_files;
     struct recipe_tree tree;

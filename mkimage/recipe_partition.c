@@ -180,10 +180,10 @@ static void check_partition(struct reader *r, const struct node *node, const str
 
 void read_partition(struct reader *r, const struct node *node, struct recipe_partition *ret)
 {
-    static const char *const known[] = {"comment",    "name",    "type",   "format",    "size",
-                                        "slack",      "compact", "label",  "uuid",      "fs_uuid",
-                                        "attributes", "active",  "number", "start",     "align",
-                                        "content",    "options", "files",  "overrides", NULL};
+    static const char *const known[] = {"comment",   "name",    "type",  "format",  "size",       "slack",
+                                        "compact",   "label",   "uuid",  "fs_uuid", "attributes", "active",
+                                        "number",    "start",   "align", "content", "options",    "files",
+                                        "overrides", "objects", NULL};
     const char *comment = NULL;
     uint64_t number = 0;
     ret->path = node->path;
@@ -211,6 +211,7 @@ void read_partition(struct reader *r, const struct node *node, struct recipe_par
     read_size(r, node, "start", &ret->has_start, &ret->start_bytes);
     read_size(r, node, "align", NULL, &ret->align_bytes);
     read_word(r, node, "content", &ret->content);
+    read_texts(r, node, "objects", &ret->objects);
     read_object(r, node, "options", &ret->options);
     ret->has_files = read_has(node, "files");
     read_tree(r, node, 0, &ret->tree);

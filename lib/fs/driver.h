@@ -187,7 +187,8 @@ struct make_options {
     uint64_t first_sector; /* where the image will lie on its disk; 0 for a bare image */
     bool has_time;         /* time of the volume itself (label entry); else newest mtime of the tree */
     int64_t time_s;
-    bool compact; /* nothing is kept free; only for makers that say `compacts` */
+    struct tree *objects; /* of a store beside the tree; only for makers that have `parts`; NULL: none */
+    bool compact;         /* nothing is kept free; only for makers that say `compacts` */
     json_t
         *extra; /* object of format options by name, as in `options`; may be NULL. Unknown: PLAT_EINVALID */
 };
@@ -196,6 +197,9 @@ struct fs_maker {
     const struct make_option_desc *options;
     size_t n_options;
     bool compacts; /* min_bytes keeps something free unless make_options.compact */
+    /* Names of the formats that the image has side by side, NULL-terminated: their drivers read it. Such an image may
+     * begin empty: its source is a seed. NULL: the format itself. */
+    const char *const *parts;
     /* What the tree needs. Checks everything about names and sizes that can be checked before writing. */
     int (*plan)(struct tree *tree, const struct make_options *options, struct make_plan **ret,
                 struct plat_err *err);

@@ -77,10 +77,16 @@ static int keep_only(struct stack *stack, size_t first, const char *only, struct
                                       strcmp(stack->layers[kept].driver->share->prefix, only) != 0))
         kept++;
     if (kept == stack->n_layers) {
-        const struct fs_share *share = stack->layers[first].driver->share;
-        return err_set(err, PLAT_ENOTFOUND, "the image has no layer '%.100s'; it has %s%s", only,
-                       share != NULL ? share->prefix : stack->layers[first].driver->name,
-                       stack->n_layers - first > 1 ? " and another" : " alone");
+        struct strbuf known = {0};
+        for (size_t i = first; i < stack->n_layers; i++) {
+            const struct fs_driver *driver = stack->layers[i].driver;
+            strbuf_printf(&known, "%s%s", i == first ? "" : ", ",
+                          driver->share != NULL ? driver->share->prefix : driver->name);
+        }
+        int rc = err_set(err, PLAT_ENOTFOUND, "no layer or partition '%.100s'; the image has %s", only,
+                         strbuf_str(&known));
+        strbuf_free(&known);
+        return rc;
     }
     struct stack_layer layer = stack->layers[kept];
     for (size_t i = first; i < stack->n_layers; i++) {
