@@ -349,7 +349,7 @@ static size_t st1_own(struct fs *fs, struct range ret[FS_SHARE_RANGES])
     const uint64_t hole = super->hole_first_block * ST1_BLOCK_BYTES;
     const uint64_t hole_end = hole + super->hole_blocks * ST1_BLOCK_BYTES;
     size_t n = 0;
-    if (store_of(fs)->pair.ruling < 0)
+    if (store_of(fs)->pair.both.ruling < 0)
         return 0;
     if (super->hole_blocks > 0) {
         ret[n++] = (struct range){0, hole};
