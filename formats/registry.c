@@ -3,6 +3,7 @@
 #include "lib/fs/driver.h"
 
 #include "formats/archive/archive.h"
+#include "formats/caposdata/caposdata.h"
 #include "formats/caposro1/caposro1.h"
 #include "formats/caposst1/caposst1.h"
 #include "formats/caposwf1/caposwf1.h"
@@ -11,7 +12,7 @@
 #include "formats/mbr/mbr.h"
 
 const struct fs_driver *const fs_drivers[] = {
-    &gpt_driver,   &caposro1_driver, &caposst1_driver, &caposwf1_driver,
+    &gpt_driver,   &caposro1_driver, &caposst1_driver, &caposwf1_driver, &capos_data_driver,
     &fat32_driver, &mbr_driver,      &cpio_driver,     &tar_driver,
 };
 const size_t n_fs_drivers = sizeof fs_drivers / sizeof fs_drivers[0];

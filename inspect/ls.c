@@ -213,6 +213,16 @@ static const struct stack_layer *layer_of_partition(const struct stack *stack, u
     return NULL;
 }
 
+/* What is in a partition: two formats, where they share it. */
+static void contents_text(const struct stack *stack, const struct stack_layer *layer, struct strbuf *out)
+{
+    strbuf_puts(out, layer != NULL ? inspect_layer_title(layer) : "not in the image");
+    for (size_t i = 0; layer != NULL && layer->shared && i < stack->n_layers; i++)
+        if (&stack->layers[i] != layer && stack->layers[i].dev == layer->dev)
+            strbuf_printf(out, ", %s", inspect_layer_title(&stack->layers[i]));
+    strbuf_putc(out, '\n');
+}
+
 static void partition_text(struct ls *ls, const struct stack *stack, const struct table_partition *part)
 {
     const struct stack_layer *layer = layer_of_partition(stack, part->number);
@@ -224,9 +234,9 @@ static void partition_text(struct ls *ls, const struct stack *stack, const struc
     (void)mul_u64(part->sectors, stack->sector_bytes, &bytes);
     format_size(bytes, size);
     strbuf_visible(&name, part->name, strlen(part->name));
-    strbuf_printf(out, "%4" PRIu32 "  %-16s  %-20s  0x%010" PRIx64 "  %10s  %s\n", part->number,
-                  strbuf_str(&name), part->type, start, size,
-                  layer != NULL ? inspect_layer_title(layer) : "not in the image");
+    strbuf_printf(out, "%4" PRIu32 "  %-16s  %-20s  0x%010" PRIx64 "  %10s  ", part->number,
+                  strbuf_str(&name), part->type, start, size);
+    contents_text(stack, layer, out);
     strbuf_free_into(&name, out);
 }
 

@@ -34,6 +34,27 @@ int maker_find(const char *format, const struct fs_driver **ret, struct plat_err
     return rc;
 }
 
+int gather_objects(const char *const *paths, size_t n, const struct tree_options *options, struct tree **ret,
+                   struct plat_err *err)
+{
+    struct tree *tree = NULL;
+    char name[24]; /* stores keep no names; numbers keep the order */
+    int rc = tree_open(options, &tree, err);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        (void)snprintf(name, sizeof name, "%020zu", i);
+        rc = tree_add_file(tree, name, paths[i], err);
+    }
+    if (rc == 0)
+        rc = tree_finish(tree, err);
+    if (rc != 0) {
+        if (tree != NULL)
+            tree_close(tree);
+        return rc;
+    }
+    *ret = tree;
+    return 0;
+}
+
 int output_is_not(const char *output, const char *input, const char *what, struct plat_err *err)
 {
     struct stat out, in;

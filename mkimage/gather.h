@@ -24,6 +24,10 @@ void gather_close(struct gather *gather);
 int gather_tree(struct gather *gather, const struct recipe_tree *from, const char *path, struct tree **ret,
                 struct plat_err *err);
 
+/* Host files as objects of a store, in this order; *ret is finished. */
+int gather_objects(const char *const *paths, size_t n, const struct tree_options *options, struct tree **ret,
+                   struct plat_err *err);
+
 /* The driver of this name if it can make images; else PLAT_EUNSUPPORTED/PLAT_EINVALID that lists those that
  * can. */
 int maker_find(const char *format, const struct fs_driver **ret, struct plat_err *err);

@@ -25,6 +25,7 @@ static const struct option_desc mk_options[] = {
      .argument = "SIZE|N%",
      .doc = "free space beyond the content, with --size auto",
      .complete = COMPLETE_NONE},
+    {.name = "compact", .kind = OPTION_FLAG, .doc = "the smallest image: no room for changes (caposwf1)"},
     {.name = "label",
      .kind = OPTION_TEXT,
      .argument = "TEXT",
@@ -42,8 +43,20 @@ static const struct option_desc mk_options[] = {
      .complete = COMPLETE_NONE},
     {.name = "seed",
      .kind = OPTION_TEXT,
-     .argument = "TEXT",
-     .doc = "what identifiers are derived from, beside the content",
+     .argument = "TEXT|DIR",
+     .doc =
+         "what identifiers are derived from, beside the content; for capos-data what its filesystem begins "
+         "with, as SOURCE",
+     .complete = COMPLETE_FILE},
+    {.name = "seed-object",
+     .kind = OPTION_LIST,
+     .argument = "FILE",
+     .doc = "an object that the store of capos-data begins with (repeatable)",
+     .complete = COMPLETE_FILE},
+    {.name = "preset",
+     .kind = OPTION_TEXT,
+     .argument = "NAME",
+     .doc = "a fixed shape of the format, as -O preset=NAME (capos-data: nvme)",
      .complete = COMPLETE_NONE},
     {.letter = 'O',
      .name = "option",
@@ -62,7 +75,8 @@ static const struct option_desc mk_options[] = {
 struct mk {
     const struct fs_driver *driver;
     struct make_options options;
-    struct tree *tree;
+    struct tree *tree, *objects;
+    const char *source; /* NULL: the image begins empty */
     struct make_plan *plan;
     uint64_t size_bytes;
     struct tree_totals totals;
@@ -96,6 +110,10 @@ static int settle_size(const struct cli *cli, struct mk *mk, struct plat_err *er
     int ret = 0;
     if (!automatic && slack != NULL)
         return err_set(err, PLAT_EINVALID, "--slack goes with --size auto only");
+    if (mk->options.compact && (!automatic || slack != NULL))
+        return err_set(err, PLAT_EINVALID,
+                       "--compact goes with --size auto only, and without --slack: it keeps "
+                       "nothing free");
     if (slack != NULL)
         ret = read_slack(slack, mk->totals.data_bytes, &slack_bytes, err);
     if (ret != 0)
@@ -133,15 +151,19 @@ static int gather_source(const struct cli *cli, struct mk *mk, const char *outpu
     int ret = source_date_epoch(&options.has_clamp, &options.clamp_s, err);
     if (ret == 0)
         ret = tree_open(&options, &mk->tree, err);
-    if (ret == 0)
-        ret = tree_add_source(mk->tree, cli->args[1], err);
+    if (ret == 0 && mk->source != NULL)
+        ret = tree_add_source(mk->tree, mk->source, err);
     if (ret == 0)
         ret = tree_finish(mk->tree, err);
     if (ret == 0)
         tree_totals(mk->tree, &mk->totals);
     if (ret == 0 && tree_left_out_output(mk->tree))
         note_left_out("mk", output);
-    return ret;
+    options.exclude = NULL;
+    n = cli_list(cli, "seed-object", &given);
+    for (size_t i = 0; ret == 0 && i < n; i++)
+        ret = output_is_not(output, given[i], "an object", err);
+    return ret == 0 && n > 0 ? gather_objects(given, n, &options, &mk->objects, err) : ret;
 }
 
 static int write_image(const struct cli *cli, struct mk *mk, const char *output, struct plat_err *err)
@@ -150,7 +172,7 @@ static int write_image(const struct cli *cli, struct mk *mk, const char *output,
     struct cli_progress bar;
     bool pipe_output = strcmp(output, "-") == 0;
     /* An archive has no structures to check: its driver only writes. */
-    bool verifiable = mk->driver->open != NULL;
+    bool verifiable = mk->driver->open != NULL || mk->driver->maker->parts != NULL;
     bool verify = verifiable && !pipe_output && !cli_flag(cli, "no-verify");
     int ret = dev_output_open(output, mk->size_bytes, &dev, err);
     if (ret != 0)
@@ -178,13 +200,47 @@ static int write_image(const struct cli *cli, struct mk *mk, const char *output,
     return 0;
 }
 
+/* SOURCE, or where a format begins with seeds, those. */
+static int choose_source(const struct cli *cli, struct mk *mk, struct plat_err *err)
+{
+    const char *const *objects;
+    const bool seeded = mk->driver->maker->parts != NULL;
+    if (seeded && cli->n_args > 1)
+        return err_set(err, PLAT_EINVALID,
+                       "%s takes no SOURCE: --seed %.200s is what its filesystem begins with",
+                       mk->driver->name, cli->args[1]);
+    if (!seeded && cli->n_args < 2)
+        return err_set(err, PLAT_EINVALID,
+                       "SOURCE is missing: plat mk %s SOURCE -o IMAGE, with a directory or an archive",
+                       mk->driver->name);
+    if (!seeded && cli_list(cli, "seed-object", &objects) > 0)
+        return err_set(err, PLAT_EINVALID, "--seed-object: %s has no store beside it; capos-data has one",
+                       mk->driver->name);
+    mk->source = seeded ? cli_text(cli, "seed") : cli->args[1];
+    return 0;
+}
+
+/* -O, and what has an option of its own. */
+static int read_options(const struct cli *cli, struct mk *mk, json_t **ret, struct plat_err *err)
+{
+    const char *const *extra = NULL;
+    const char *preset = cli_text(cli, "preset");
+    size_t n_extra = cli_list(cli, "option", &extra);
+    int rc = maker_options_parse(extra, n_extra, ret, err);
+    if (rc == 0 && preset != NULL && json_object_set_new(*ret, "preset", json_string(preset)) != 0)
+        rc = err_set(err, PLAT_EINVALID, "--preset: \"%.80s\" is not UTF-8", preset);
+    mk->options.compact = cli_flag(cli, "compact");
+    if (rc == 0 && mk->options.compact && !mk->driver->maker->compacts)
+        rc = err_set(err, PLAT_EINVALID, "--compact: %s keeps nothing free by itself; leave it out",
+                     mk->driver->name);
+    return rc;
+}
+
 static int make_image(const struct cli *cli, const char *output, struct plat_err *err)
 {
     struct mk mk = {.options = {.sector_bytes = 512}};
-    const char *const *extra = NULL;
     uint64_t sector_bytes = 512;
     json_t *object = NULL;
-    size_t n_extra = cli_list(cli, "option", &extra);
     int ret = maker_find(cli->args[0], &mk.driver, err);
     if (ret != 0)
         return ret;
@@ -192,14 +248,16 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
     if (sector_bytes != 512 && sector_bytes != 4096)
         return err_set(err, PLAT_EINVALID, "--sector-bytes: expected 512 or 4096, found %llu",
                        (unsigned long long)sector_bytes);
-    ret = maker_options_parse(extra, n_extra, &object, err);
+    ret = choose_source(cli, &mk, err);
     if (ret == 0)
-        ret = output_is_not(output, cli->args[1], "the source", err);
+        ret = read_options(cli, &mk, &object, err);
+    if (ret == 0 && mk.source != NULL)
+        ret = output_is_not(output, mk.source, "the source", err);
     if (ret == 0)
         ret = gather_source(cli, &mk, output, err);
     if (ret != 0)
         goto out;
-    const char *seed = cli_text(cli, "seed");
+    const char *seed = mk.driver->maker->parts == NULL ? cli_text(cli, "seed") : NULL;
     char identity[65];
     tree_digest(mk.tree, false, identity);
     mk.options.sector_bytes = (uint32_t)sector_bytes;
@@ -207,6 +265,7 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
     mk.options.uuid = cli_text(cli, "uuid");
     mk.options.seed = seed != NULL ? seed : identity;
     mk.options.extra = object;
+    mk.options.objects = mk.objects;
     ret = mk.driver->maker->plan(mk.tree, &mk.options, &mk.plan, err);
     if (ret == 0)
         ret = settle_size(cli, &mk, err);
@@ -217,6 +276,8 @@ out:
         mk.driver->maker->close(mk.plan);
     if (mk.tree != NULL)
         tree_close(mk.tree);
+    if (mk.objects != NULL)
+        tree_close(mk.objects);
     json_decref(object);
     return ret;
 }
@@ -266,23 +327,29 @@ const struct command command_mk = {
     .name = "mk",
     .group = "Build",
     .summary = "make one image from a directory or an archive",
-    .synopsis = "FORMAT SOURCE -o IMAGE",
-    .doc = "Makes a bare image (no partition table around it) of FORMAT from SOURCE: a directory, an archive "
-           "that\n"
-           "libarchive reads (tar, cpio, zip, ...), or \"-\" for an archive on standard input. The image is "
-           "read\n"
-           "back and checked before it gets its name, where the format has something to check.\n"
-           "\n"
-           "The same source gives the same bytes on every machine; SOURCE_DATE_EPOCH is the latest time that "
-           "any\n"
-           "file may have.\n",
+    .synopsis = "FORMAT [SOURCE] -o IMAGE",
+    .doc =
+        "Makes a bare image (no partition table around it) of FORMAT from SOURCE: a directory, an archive "
+        "that\n"
+        "libarchive reads (tar, cpio, zip, ...), or \"-\" for an archive on standard input. The image is "
+        "read\n"
+        "back and checked before it gets its name, where the format has something to check.\n"
+        "\n"
+        "The same source gives the same bytes on every machine; SOURCE_DATE_EPOCH is the latest time that "
+        "any\n"
+        "file may have.\n"
+        "\n"
+        "capos-data, a store and a filesystem in one image, has no SOURCE: it is empty, or begins with what "
+        "\n"
+        "--seed DIR and --seed-object FILE name.\n",
     .examples = "  plat mk fat32 esp/ -o esp.img --label ESP --slack 16MiB\n"
                 "  plat mk cpio initrd/ -o initrd.cpio\n"
+                "  plat mk capos-data -o disk.img --preset nvme --seed root/ --seed-object boot.bin\n"
                 "  tar c dir | plat mk fat32 - -o fat.img --size 64MiB\n",
     .options = mk_options,
     .n_options = sizeof mk_options / sizeof *mk_options,
     .more_help = mk_more_help,
-    .min_args = 2,
+    .min_args = 1,
     .max_args = 2,
     .complete = COMPLETE_FORMAT,
     .run = run_mk,

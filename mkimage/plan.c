@@ -125,6 +125,36 @@ static int stat_content(struct plan *plan, const char *owner_path, const char *a
                        ret_bytes, err);
 }
 
+/* Objects of a store that lies beside the partition's tree. */
+static int part_objects(struct plan *plan, struct plan_part *part, struct plat_err *err)
+{
+    struct recipe *recipe = plan->recipe;
+    const char *path = recipe_path_key(recipe, part->recipe->path, "objects");
+    const char *const *given = part->recipe->objects;
+    size_t n = 0;
+    if (part->driver->maker->parts == NULL)
+        return recipe_fail(recipe, path, err, "%s has no store beside it; capos-data has one",
+                           part->driver->name);
+    while (given[n] != NULL)
+        n++;
+    const char **hosts = calloc(n + 1, sizeof *hosts);
+    if (hosts == NULL)
+        return err_nomem(err, "planning");
+    int ret = 0;
+    for (size_t i = 0; ret == 0 && i < n; i++) {
+        /* The tree borrows the path: it is the recipe's. */
+        hosts[i] = recipe_host_path(recipe, given[i]);
+        if (hosts[i] == NULL)
+            ret = err_nomem(err, "planning");
+        else if (plan->gather.options.output != NULL)
+            ret = output_is_not(plan->gather.options.output, hosts[i], "an object of this disk", err);
+    }
+    if (ret == 0)
+        ret = gather_objects(hosts, n, &plan->gather.options, &part->objects, err);
+    free(hosts);
+    return ret == 0 ? 0 : recipe_blame(recipe, path, err);
+}
+
 static int plan_content(struct plan *plan, struct plan_part *part, struct plat_err *err)
 {
     const struct recipe_partition *p = part->recipe;
@@ -137,7 +167,7 @@ static int plan_content(struct plan *plan, struct plan_part *part, struct plat_e
     int ret = gather_tree(&plan->gather, &p->tree, p->path, &part->tree, err);
     if (ret == 0)
         tree_totals(part->tree, &part->totals);
-    return ret;
+    return ret == 0 && p->objects != NULL ? part_objects(plan, part, err) : ret;
 }
 
 static int plan_raws(struct plan *plan, struct plat_err *err)
@@ -208,6 +238,10 @@ static int derive_seed(struct plan *plan, struct plat_err *err)
              */
             tree_digest(part->tree, false, tree);
             strbuf_printf(&text, "\n%s", tree);
+            if (part->objects != NULL) {
+                tree_digest(part->objects, false, tree);
+                strbuf_printf(&text, " objects %s", tree);
+            }
         } else {
             strbuf_printf(&text, "\n%llu", (unsigned long long)part->content_bytes);
         }
@@ -259,7 +293,12 @@ static int derive_part_ids(struct plan *plan, size_t i, struct plat_err *err)
         .sector_bytes = plan->recipe->sector_bytes,
         .has_time = plan->recipe->has_time,
         .time_s = plan->recipe->time_s,
+        .compact = p->compact,
+        .objects = part->objects,
     };
+    if (p->compact && !part->driver->maker->compacts)
+        return recipe_fail(plan->recipe, recipe_path_key(plan->recipe, p->path, "compact"), err,
+                           "%s keeps nothing free by itself: leave it out", part->driver->name);
     /* Looked up by the maker while it plans, which may be twice. */
     return part->driver != NULL ? recipe_options(part->driver->maker, p->options, &part->options.extra, err)
                                 : 0;
@@ -369,6 +408,8 @@ void plan_close(struct plan *plan)
             part->driver->maker->close(part->make);
         if (part->tree != NULL)
             tree_close(part->tree);
+        if (part->objects != NULL)
+            tree_close(part->objects);
         json_decref(part->options.extra);
         free(part->seed);
     }

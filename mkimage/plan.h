@@ -14,6 +14,7 @@ struct plan_part {
     const struct recipe_partition *recipe;
     const struct fs_driver *driver; /* NULL: raw */
     struct tree *tree;              /* with driver */
+    struct tree *objects;           /* of a store beside it; NULL: none */
     struct tree_totals totals;
     struct make_options options;
     char *seed; /* of the filesystem; owned */

@@ -32,6 +32,8 @@ static uint64_t part_align(const struct plan *plan, const struct plan_part *part
 static uint64_t auto_grain(const struct plan *plan, const struct plan_part *part)
 {
     uint64_t align = part_align(plan, part);
+    if (part->recipe->compact)
+        return GRAIN_BYTES;
     return align < GRAIN_BYTES ? GRAIN_BYTES : align > AUTO_GRAIN_MAX_BYTES ? AUTO_GRAIN_MAX_BYTES : align;
 }
 

@@ -82,6 +82,7 @@ struct recipe_partition {
     bool has_slack;
     uint64_t slack_bytes;   /* added to ... */
     uint32_t slack_percent; /* ... this part of the content */
+    bool compact;           /* nothing is kept free */
     const char *label, *fs_uuid;
     bool has_uuid;
     uint8_t uuid[16];
@@ -90,8 +91,9 @@ struct recipe_partition {
     uint32_t number; /* 0: next free */
     bool has_start;
     uint64_t start_bytes;
-    uint64_t align_bytes; /* 0: the recipe's */
-    const char *content;  /* host path as written; NULL: none */
+    uint64_t align_bytes;       /* 0: the recipe's */
+    const char *content;        /* host path as written; NULL: none */
+    const char *const *objects; /* host files as written, NULL-terminated; NULL: none */
     json_t *options;
     bool has_files;
     struct recipe_tree tree;

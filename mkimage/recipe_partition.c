@@ -151,7 +151,8 @@ static void check_sectors(struct reader *r, const struct node *node, const char 
 static void check_partition(struct reader *r, const struct node *node, const struct recipe_partition *p)
 {
     bool gpt = strcmp(r->recipe->table, "gpt") == 0;
-    static const char *const need_format[] = {"files", "overrides", "options", "label", "fs_uuid", NULL};
+    static const char *const need_format[] = {"files",   "overrides", "options", "label",
+                                              "fs_uuid", "compact",   NULL};
     static const char *const gpt_only[] = {"uuid", "attributes", NULL};
     for (size_t i = 0; p->format == NULL && need_format[i] != NULL; i++)
         if (read_has(node, need_format[i]))
@@ -169,6 +170,9 @@ static void check_partition(struct reader *r, const struct node *node, const str
                   "is written as it is and excludes \"format\" (\"%.40s\")", p->format);
     if (p->has_slack && p->size_kind != RECIPE_SIZE_AUTO)
         read_fail(r, recipe_path_key(r->recipe, node->path, "slack"), "goes with \"size\": \"auto\" only");
+    if (p->compact && (p->has_slack || p->size_kind != RECIPE_SIZE_AUTO))
+        read_fail(r, recipe_path_key(r->recipe, node->path, "compact"),
+                  "goes with \"size\": \"auto\" only, and without \"slack\": it keeps nothing free");
     if (p->size_kind == RECIPE_SIZE_AUTO && p->format == NULL && p->content == NULL)
         read_fail(r, recipe_path_key(r->recipe, node->path, "size"),
                   "there is nothing to fit: give a size, a \"format\" or \"content\"");
@@ -176,10 +180,10 @@ static void check_partition(struct reader *r, const struct node *node, const str
 
 void read_partition(struct reader *r, const struct node *node, struct recipe_partition *ret)
 {
-    static const char *const known[] = {"comment", "name",   "type",      "format",  "size",
-                                        "slack",   "label",  "uuid",      "fs_uuid", "attributes",
-                                        "active",  "number", "start",     "align",   "content",
-                                        "options", "files",  "overrides", NULL};
+    static const char *const known[] = {"comment",   "name",    "type",  "format",  "size",       "slack",
+                                        "compact",   "label",   "uuid",  "fs_uuid", "attributes", "active",
+                                        "number",    "start",   "align", "content", "options",    "files",
+                                        "overrides", "objects", NULL};
     const char *comment = NULL;
     uint64_t number = 0;
     ret->path = node->path;
@@ -193,6 +197,7 @@ void read_partition(struct reader *r, const struct node *node, struct recipe_par
         ret->format = NULL;
     read_partition_size(r, node, ret);
     read_slack(r, node, ret);
+    read_bool(r, node, "compact", &ret->compact);
     read_text(r, node, "label", &ret->label);
     read_guid(r, node, "uuid", &ret->has_uuid, ret->uuid);
     read_word(r, node, "fs_uuid", &ret->fs_uuid);
@@ -206,6 +211,7 @@ void read_partition(struct reader *r, const struct node *node, struct recipe_par
     read_size(r, node, "start", &ret->has_start, &ret->start_bytes);
     read_size(r, node, "align", NULL, &ret->align_bytes);
     read_word(r, node, "content", &ret->content);
+    read_texts(r, node, "objects", &ret->objects);
     read_object(r, node, "options", &ret->options);
     ret->has_files = read_has(node, "files");
     read_tree(r, node, 0, &ret->tree);

@@ -19,19 +19,6 @@ static const struct make_option_desc options_table[N_OPTIONS] = {
                           "modification of every node and this word on the clock that it is from"},
 };
 
-static int label_set(struct make_plan *plan, const char *label, struct plat_err *err)
-{
-    size_t n = label != NULL ? strlen(label) : 0;
-    if (n > sizeof plan->label)
-        return err_set(err, PLAT_EINVALID, "the label '%.80s' has %zu bytes and caposro1 keeps %zu", label, n,
-                       sizeof plan->label);
-    if (n > 0 && !utf8_valid(label, n))
-        return err_set(err, PLAT_EINVALID, "the label is not UTF-8");
-    if (n > 0)
-        memcpy(plan->label, label, n);
-    return 0;
-}
-
 static int options_read(struct make_plan *plan, const struct make_options *options, struct plat_err *err)
 {
     static const enum caposro1_clock_source clocks[] = {
@@ -41,15 +28,14 @@ static int options_read(struct make_plan *plan, const struct make_options *optio
     for (size_t i = 0; rc == 0 && i < N_OPTIONS; i++)
         rc = make_option_choice(&options_table[i], json_object_get(options->extra, options_table[i].name),
                                 i == OPTION_OWNER ? &owner : &times, err);
-    if (rc == 0 && options->uuid != NULL && !parse_guid_braced(options->uuid, plan->uuid))
-        rc = err_set(err, PLAT_EINVALID, "'%.80s' is not a UUID such as 12345678-9abc-4def-8123-456789abcdef",
-                     options->uuid);
+    if (rc == 0)
+        rc = make_option_uuid(options->uuid, plan->uuid, err);
     if (rc != 0)
         return rc;
     plan->keep_owner = owner == 1;
     plan->clock = clocks[times];
     plan->sector_bytes = options->sector_bytes;
-    return label_set(plan, options->label, err);
+    return make_option_label(options->label, "caposro1", plan->label, sizeof plan->label, err);
 }
 
 /* Adds what the node takes to the sizes of contents (in blocks) and strings. */

@@ -342,6 +342,26 @@ static int st1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err
                : rc;
 }
 
+static size_t st1_own(struct fs *fs, struct range ret[FS_SHARE_RANGES])
+{
+    const struct st1_super *super = &store_of(fs)->super;
+    const uint64_t end = super->region_blocks * ST1_BLOCK_BYTES;
+    const uint64_t hole = super->hole_first_block * ST1_BLOCK_BYTES;
+    const uint64_t hole_end = hole + super->hole_blocks * ST1_BLOCK_BYTES;
+    size_t n = 0;
+    if (store_of(fs)->pair.both.ruling < 0)
+        return 0;
+    if (super->hole_blocks > 0) {
+        ret[n++] = (struct range){0, hole};
+        ret[n++] = (struct range){hole_end, end - hole_end};
+    } else {
+        ret[n++] = (struct range){0, end};
+    }
+    return n;
+}
+/* At LBA 0, beside a CAPOSWF1 from LBA 256 on (published). */
+static const struct fs_share st1_share = {.prefix = "store", .offset = 0, .own = st1_own};
+
 const struct fs_driver caposst1_driver = {
     .name = "caposst1",
     .title = "capOS store",
@@ -359,5 +379,6 @@ const struct fs_driver caposst1_driver = {
     .check = st1_check,
     .scrub = st1_scrub_fs,
     .repair = st1_repair_fs,
+    .share = &st1_share,
     .maker = &caposst1_maker,
 };

@@ -30,6 +30,9 @@ static const struct make_option_desc options_table[] = {
     {.name = "hole-first-block",
      .argument = "N",
      .doc = "leave out hole-blocks blocks from here on (256: a CAPOSWF1); the shadow area lies behind them"},
+    {.name = "behind-hole",
+     .argument = "true|false",
+     .doc = "true: both areas lie behind the hole, and the blocks before it stay zero; false by default"},
     {.name = "hole-blocks", .argument = "N", .doc = "how many blocks to leave out; none by default"},
 };
 enum { N_OPTIONS = sizeof options_table / sizeof options_table[0] };
@@ -56,48 +59,38 @@ static void plan_close(struct make_plan *plan)
 
 /* ---- options ---- */
 
-static int option_number(json_t *extra, const char *name, uint64_t max, uint64_t *ret, struct plat_err *err)
-{
-    json_t *value = json_object_get(extra, name);
-    if (value == NULL)
-        return 0;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > max)
-        return err_set(err, PLAT_EINVALID, "%s must be a number from 0 to %llu", name,
-                       (unsigned long long)max);
-    *ret = (uint64_t)json_integer_value(value);
-    return 0;
-}
-
 static int options_read(struct make_plan *plan, const struct make_options *options, struct plat_err *err)
 {
     struct store_shape *shape = &plan->shape;
-    json_t *extra = options->extra, *shadow;
+    json_t *extra = options->extra;
     uint64_t version = STORE_VERSION_PLAIN;
     if (options->label != NULL || options->uuid != NULL)
         return err_set(err, PLAT_EINVALID, "a store has no %s: leave it out",
                        options->label != NULL ? "label" : "UUID");
     int rc = make_options_known(options_table, N_OPTIONS, "caposst1", extra, err);
     if (rc == 0)
-        rc = option_number(extra, "version", STORE_VERSION_TIMED, &version, err);
+        rc = make_option_number(extra, "version", STORE_VERSION_TIMED, &version, err);
     if (rc == 0)
-        rc = option_number(extra, "entries", STORE_MAX_ENTRIES, &shape->entries, err);
+        rc = make_option_number(extra, "entries", STORE_MAX_ENTRIES, &shape->entries, err);
     if (rc == 0)
-        rc = option_number(extra, "region-blocks", INT64_MAX / ST1_BLOCK_BYTES, &shape->region_blocks, err);
+        rc = make_option_number(extra, "region-blocks", INT64_MAX / ST1_BLOCK_BYTES, &shape->region_blocks,
+                                err);
     if (rc == 0)
-        rc = option_number(extra, "hole-first-block", INT64_MAX / ST1_BLOCK_BYTES, &shape->hole_first_block,
-                           err);
+        rc = make_option_number(extra, "hole-first-block", INT64_MAX / ST1_BLOCK_BYTES,
+                                &shape->hole_first_block, err);
     if (rc == 0)
-        rc = option_number(extra, "hole-blocks", INT64_MAX / ST1_BLOCK_BYTES, &shape->hole_blocks, err);
+        rc = make_option_number(extra, "hole-blocks", INT64_MAX / ST1_BLOCK_BYTES, &shape->hole_blocks, err);
+    shape->shadow = true;
+    if (rc == 0)
+        rc = make_option_flag(extra, "shadow", &shape->shadow, err);
+    if (rc == 0)
+        rc = make_option_flag(extra, "behind-hole", &shape->behind_hole, err);
     if (rc != 0)
         return rc;
-    shadow = json_object_get(extra, "shadow");
-    if (shadow != NULL && !json_is_boolean(shadow))
-        return err_set(err, PLAT_EINVALID, "shadow must be true or false");
     if (version < STORE_VERSION_PLAIN)
         return err_set(err, PLAT_EINVALID, "version must be 1 or 2");
     if ((shape->hole_blocks > 0) != (shape->hole_first_block > 0))
         return err_set(err, PLAT_EINVALID, "hole-first-block and hole-blocks go together");
-    shape->shadow = shadow == NULL || json_is_true(shadow);
     shape->version = (uint32_t)version;
     if (options->has_time && version == STORE_VERSION_TIMED) {
         if (options->time_s > INT64_MAX / NS_PER_S || options->time_s < INT64_MIN / NS_PER_S)
@@ -225,7 +218,9 @@ static int maker_min_bytes(struct make_plan *plan, uint64_t slack_bytes, uint64_
     if (!add_u64(area, slack, &area) || area > INT64_MAX / ST1_BLOCK_BYTES / 4)
         return err_set(err, PLAT_ELIMIT, "a store of that size is larger than 2^63 - 1 bytes");
     end = 2 + area * (shape->shadow ? 2 : 1);
-    if (shape->hole_blocks > 0)
+    if (shape->hole_blocks > 0 && shape->behind_hole)
+        end += shape->hole_first_block + shape->hole_blocks - 2;
+    else if (shape->hole_blocks > 0)
         end = shape->hole_first_block + shape->hole_blocks + (shape->shadow ? area : 1);
     if (shape->region_blocks > 0)
         end = shape->region_blocks;
@@ -252,7 +247,7 @@ static int settle_with(struct make_plan *plan, struct store_shape shape, struct 
             "the objects take %llu blocks of 512 bytes and the front area has %llu behind its table%s",
             (unsigned long long)plan->data_blocks,
             (unsigned long long)(super.areas[ST1_FRONT].blocks <= super.table_blocks ? 0 : room),
-            shape.hole_blocks > 0 ? ", before the hole" : "");
+            shape.hole_blocks > 0 && !shape.behind_hole ? ", before the hole" : "");
     if (plan->table.count > super.table_blocks * ST1_ENTRIES_PER_BLOCK)
         return err_set(err, PLAT_EINVALID, "%llu objects need more than the %llu entries that were asked for",
                        (unsigned long long)plan->table.count, (unsigned long long)shape.entries);

@@ -130,6 +130,7 @@ struct store_shape {
     uint64_t hole_first_block, hole_blocks; /* 0: none; with one, the shadow area lies behind it */
     uint64_t entries;                       /* room in the table; rounded up to whole blocks */
     bool shadow;                            /* an area that compaction can pass through */
+    bool behind_hole; /* the front area, too, lies behind the hole: before it are zeros */
 };
 /* Writes the two superblocks of an empty store to a device whose region is zero. PLAT_EINVALID with what would do
  * when the areas have no room. */

@@ -186,12 +186,17 @@ int st1_pair_refusal(const struct st1_pair *pair, struct plat_err *err)
 /* Where the areas of a new store lie. */
 int st1_shape_areas(const struct store_shape *shape, struct st1_super *super, struct plat_err *err)
 {
-    const uint64_t first = 2, end = shape->region_blocks, table = super->table_blocks;
+    const uint64_t end = shape->region_blocks, table = super->table_blocks;
+    const bool behind = shape->behind_hole && shape->hole_blocks > 0;
+    const uint64_t first = behind ? shape->hole_first_block + shape->hole_blocks : 2;
     struct st1_area *front = &super->areas[ST1_FRONT], *shadow = &super->areas[ST1_SHADOW];
-    bool hole = shape->hole_blocks > 0;
+    const bool hole = shape->hole_blocks > 0 && !behind;
     if (table < 1 || table > ST1_MAX_TABLE_BLOCKS)
         return err_set(err, PLAT_EINVALID, "room for %llu entries; 1 to %d are possible",
                        (unsigned long long)shape->entries, STORE_MAX_ENTRIES);
+    if (behind && shape->hole_first_block < 2)
+        return err_set(err, PLAT_EINVALID, "a hole at block %llu: the superblocks are in blocks 0 and 1",
+                       (unsigned long long)shape->hole_first_block);
     if (hole && (shape->hole_first_block <= first || shape->hole_first_block >= end ||
                  shape->hole_blocks >= end - shape->hole_first_block))
         return err_set(

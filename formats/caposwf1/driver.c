@@ -297,6 +297,27 @@ static int wf1_space(struct fs *fs, struct fs_space *ret, struct plat_err *err)
     return 0;
 }
 
+/* All of the device, but where the superblock says that it is shared. */
+static size_t wf1_own(struct fs *fs, struct range ret[FS_SHARE_RANGES])
+{
+    const struct volume *vol = volume_of(fs);
+    const struct wf1_super *super = &vol->reader.super;
+    size_t n = 0;
+    if (!vol->sound)
+        return 0;
+    if (!super->shared) {
+        ret[n++] = (struct range){0, fs->dev->size_bytes};
+        return n;
+    }
+    ret[n++] =
+        (struct range){(uint64_t)super->superblock_block * WF1_BLOCK_BYTES, 2 * (uint64_t)WF1_BLOCK_BYTES};
+    ret[n++] =
+        (struct range){super->region_first_block * WF1_BLOCK_BYTES, super->region_blocks * WF1_BLOCK_BYTES};
+    return n;
+}
+static const struct fs_share wf1_share = {
+    .prefix = "fs", .is_main = true, .offset = (uint64_t)WF1_DEFAULT_BLOCK * WF1_BLOCK_BYTES, .own = wf1_own};
+
 const struct fs_driver caposwf1_driver = {
     .name = "caposwf1",
     .title = "capOS writable filesystem",
@@ -314,5 +335,7 @@ const struct fs_driver caposwf1_driver = {
     .walk = caposwf1_walk,
     .check = caposwf1_check,
     .scrub = caposwf1_scrub,
+    .share = &wf1_share,
+    .maker = &caposwf1_maker,
     .writer = &caposwf1_writer,
 };

@@ -187,6 +187,8 @@ struct make_options {
     uint64_t first_sector; /* where the image will lie on its disk; 0 for a bare image */
     bool has_time;         /* time of the volume itself (label entry); else newest mtime of the tree */
     int64_t time_s;
+    struct tree *objects; /* of a store beside the tree; only for makers that have `parts`; NULL: none */
+    bool compact;         /* nothing is kept free; only for makers that say `compacts` */
     json_t
         *extra; /* object of format options by name, as in `options`; may be NULL. Unknown: PLAT_EINVALID */
 };
@@ -194,6 +196,10 @@ struct make_plan; /* each maker's own */
 struct fs_maker {
     const struct make_option_desc *options;
     size_t n_options;
+    bool compacts; /* min_bytes keeps something free unless make_options.compact */
+    /* Names of the formats that the image has side by side, NULL-terminated: their drivers read it. Such an image may
+     * begin empty: its source is a seed. NULL: the format itself. */
+    const char *const *parts;
     /* What the tree needs. Checks everything about names and sizes that can be checked before writing. */
     int (*plan)(struct tree *tree, const struct make_options *options, struct make_plan **ret,
                 struct plat_err *err);
@@ -203,10 +209,20 @@ struct fs_maker {
     int (*settle)(struct make_plan *plan, uint64_t size_bytes, struct plat_err *err);
     /* One line for --explain: "4 KiB clusters, 65,536 of them, 2 FATs of 512 sectors". */
     void (*describe)(const struct make_plan *plan, struct strbuf *ret);
-    /* Writes ascending offsets only (works on a pipe). `dev` is zero-filled and size_bytes long. */
+    /* `dev` is zero-filled and size_bytes long. Where dev->sequential: ascending offsets only. */
     int (*write)(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
                  struct plat_err *err);
     void (*close)(struct make_plan *plan);
+};
+
+/* Formats that lie side by side on one device, a store and a filesystem: each has a layer of its own there. */
+enum { FS_SHARE_RANGES = 4 };
+struct fs_share {
+    const char *prefix; /* of that layer: "store", "fs" */
+    bool is_main;       /* what a path without a layer means */
+    uint64_t offset;    /* of its first structure there: a neighbour that owns this byte is none */
+    /* Parts of the device that are its own, ascending; how many. 0: damage hides them. */
+    size_t (*own)(struct fs *fs, struct range ret[FS_SHARE_RANGES]);
 };
 
 struct fs_driver {
@@ -243,6 +259,7 @@ struct fs_driver {
     /* Which bad copies are to be rewritten from which good ones (lib/fs/repair.h); reads only. NULL where a format
      * keeps no second copy of anything. */
     int (*repair)(struct fs *fs, struct repair_plan *plan, struct plat_err *err);
+    const struct fs_share *share; /* NULL: it has its device for itself */
     const struct fs_maker *maker;
     const struct fs_writer *writer; /* NULL: nothing is changed in place */
 };

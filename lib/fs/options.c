@@ -48,3 +48,49 @@ int make_options_known(const struct make_option_desc *descs, size_t n, const cha
     }
     return 0;
 }
+
+int make_option_number(json_t *extra, const char *name, uint64_t max, uint64_t *ret, struct plat_err *err)
+{
+    json_t *value = json_object_get(extra, name);
+    if (value == NULL)
+        return 0;
+    if (!json_is_integer(value) || json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > max)
+        return err_set(err, PLAT_EINVALID, "%s must be a number from 0 to %llu", name,
+                       (unsigned long long)max);
+    *ret = (uint64_t)json_integer_value(value);
+    return 0;
+}
+
+int make_option_flag(json_t *extra, const char *name, bool *ret, struct plat_err *err)
+{
+    json_t *value = json_object_get(extra, name);
+    if (value == NULL)
+        return 0;
+    if (!json_is_boolean(value))
+        return err_set(err, PLAT_EINVALID, "%s must be true or false", name);
+    *ret = json_is_true(value);
+    return 0;
+}
+
+int make_option_label(const char *label, const char *format, uint8_t *ret, size_t n, struct plat_err *err)
+{
+    const size_t bytes = label != NULL ? strlen(label) : 0;
+    if (bytes > n)
+        return err_set(err, PLAT_EINVALID, "the label '%.80s' has %zu bytes and %s keeps %zu", label, bytes,
+                       format, n);
+    if (bytes > 0 && !utf8_valid(label, bytes))
+        return err_set(err, PLAT_EINVALID, "the label is not UTF-8");
+    memset(ret, 0, n);
+    if (bytes > 0)
+        memcpy(ret, label, bytes);
+    return 0;
+}
+
+int make_option_uuid(const char *uuid, uint8_t *ret, struct plat_err *err)
+{
+    memset(ret, 0, 16);
+    if (uuid != NULL && !parse_guid_braced(uuid, ret))
+        return err_set(err, PLAT_EINVALID,
+                       "'%.80s' is not a UUID such as 12345678-9abc-4def-8123-456789abcdef", uuid);
+    return 0;
+}

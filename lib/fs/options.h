@@ -11,4 +11,13 @@ int make_option_choice(const struct make_option_desc *desc, json_t *value, size_
 int make_options_known(const struct make_option_desc *descs, size_t n, const char *format, json_t *extra,
                        struct plat_err *err);
 
+/* A number from 0 to max; absent: *ret stays. */
+int make_option_number(json_t *extra, const char *name, uint64_t max, uint64_t *ret, struct plat_err *err);
+/* true or false; absent: *ret stays. */
+int make_option_flag(json_t *extra, const char *name, bool *ret, struct plat_err *err);
+/* UTF-8 of at most n bytes, the rest zeros; NULL: all zeros. */
+int make_option_label(const char *label, const char *format, uint8_t *ret, size_t n, struct plat_err *err);
+/* 16 bytes as GUIDs are written; NULL: zeros. */
+int make_option_uuid(const char *uuid, uint8_t *ret, struct plat_err *err);
+
 #endif

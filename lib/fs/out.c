@@ -105,13 +105,6 @@ static int copy_buffered(struct fs_out *out, uint64_t offset, struct tree_reader
     return 0;
 }
 
-static int blame(struct plat_err *err, const struct tree_node *node)
-{
-    char label[TREE_LABEL_BYTES];
-    tree_label(node, label);
-    return err_prefix(err, "'%s'", label);
-}
-
 /* What has been read already; *ret NULL where nothing has. */
 static int copy_ahead(struct fs_out *out, uint64_t offset, const struct tree_node *node, const uint8_t **ret,
                       struct plat_err *err)
@@ -157,7 +150,7 @@ int fs_out_content(struct fs_out *out, uint64_t offset, struct tree *tree, const
         r = copy_buffered(out, offset, &reader, ret_crc32c != NULL ? &crc32c : NULL, err);
     tree_reader_close(&reader);
     if (r < 0)
-        return blame(err, node);
+        return tree_blame(node, err);
     if (ret_crc32c != NULL)
         *ret_crc32c = crc32c;
     return 0;

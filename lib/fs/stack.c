@@ -48,7 +48,7 @@ static int unknown_format(struct plat_dev *dev, struct plat_err *err)
     return rc;
 }
 
-static int add_layer(struct stack *stack, struct stack_layer **ret, struct plat_err *err)
+int stack_layer_add(struct stack *stack, struct stack_layer **ret, struct plat_err *err)
 {
     struct stack_layer *layers = realloc(stack->layers, (stack->n_layers + 1) * sizeof *layers);
     if (layers == NULL)
@@ -59,10 +59,8 @@ static int add_layer(struct stack *stack, struct stack_layer **ret, struct plat_
     return 0;
 }
 
-/* Opens `driver` in a layer whose device is set. Failure is kept in the layer; only what no other layer could
- * survive is returned. */
-static int open_driver(struct stack_layer *layer, const struct fs_driver *driver, const char *refusal,
-                       const struct fs_open_options *options, struct plat_err *err)
+int stack_layer_open(struct stack_layer *layer, const struct fs_driver *driver, const char *refusal,
+                     const struct fs_open_options *options, struct plat_err *err)
 {
     layer->driver = driver;
     if (refusal[0] != '\0') {
@@ -77,6 +75,16 @@ static int open_driver(struct stack_layer *layer, const struct fs_driver *driver
     else if (rc == PLAT_ENOMEM && err != NULL)
         *err = layer->err;
     return rc == PLAT_ENOMEM ? rc : 0;
+}
+
+void stack_layer_close(struct stack_layer *layer)
+{
+    if (layer->fs != NULL)
+        fs_close(layer->fs);
+    else if (layer->image != NULL)
+        image_close(layer->image);
+    if (layer->owns_dev)
+        dev_close(layer->dev);
 }
 
 /* Values for the parameters of the user's layout: those that were given, and the sector size where it has
@@ -198,16 +206,17 @@ static bool name_is_free(const struct stack *stack, const struct table_partition
     return true;
 }
 
-/* The layer of one partition: a window, and in it the format that knows it best. */
+/* The layer of one partition: a window, and in it the format that knows it best; layers, where two share it. */
 static int open_partition(struct stack *stack, const struct table_partition *partition,
-                          const struct stack_options *options, bool bare_prefix, struct plat_err *err)
+                          const struct stack_options *options, bool bare_prefix, const char *only,
+                          struct plat_err *err)
 {
     struct range window;
     bool whole;
     if (!stack_window(stack, partition, &window, &whole))
         return 0; /* nothing of it is there; stack_verify reports it */
     struct stack_layer *layer;
-    int rc = add_layer(stack, &layer, err);
+    int rc = stack_layer_add(stack, &layer, err);
     if (rc != 0)
         return rc;
     layer->partition = *partition;
@@ -233,7 +242,9 @@ static int open_partition(struct stack *stack, const struct table_partition *par
             (best == n_fs_drivers || survey.results[i].score > survey.results[best].score))
             best = i;
     if (best < n_fs_drivers)
-        rc = open_driver(layer, fs_drivers[best], survey.results[best].refusal, &open_options, err);
+        rc = stack_layer_open(layer, fs_drivers[best], survey.results[best].refusal, &open_options, err);
+    if (rc == 0 && best < n_fs_drivers)
+        rc = stack_share_open(stack, survey.results, &open_options, only, err);
     free(survey.results);
     return rc;
 }
@@ -277,18 +288,27 @@ static int choose_partition(const struct stack *stack, const char *wanted, const
     return rc;
 }
 
+/* The same, or one of two layers in it: "data-fs". */
+static int choose_layer(const struct stack *stack, const char *wanted, const struct table_partition **ret,
+                        const char **ret_only, struct plat_err *err)
+{
+    char name[TABLE_NAME_BYTES];
+    const char *only;
+    size_t n;
+    int rc = choose_partition(stack, wanted, ret, err);
+    if (rc != PLAT_ENOTFOUND || !stack_share_name(wanted, &n, &only) || n == 0 || n >= sizeof name)
+        return rc;
+    memcpy(name, wanted, n);
+    name[n] = '\0';
+    *ret_only = only;
+    return choose_partition(stack, name, ret, err);
+}
+
 /* Drops the layers of the tables, once they have told what the partitions are. */
 static void drop_layers(struct stack *stack)
 {
-    for (size_t i = 0; i < stack->n_layers; i++) {
-        struct stack_layer *layer = &stack->layers[i];
-        if (layer->fs != NULL)
-            fs_close(layer->fs);
-        else if (layer->image != NULL)
-            image_close(layer->image);
-        if (layer->owns_dev)
-            dev_close(layer->dev);
-    }
+    for (size_t i = 0; i < stack->n_layers; i++)
+        stack_layer_close(&stack->layers[i]);
     stack->n_layers = 0;
 }
 
@@ -362,11 +382,12 @@ static int open_disk(struct stack *stack, const struct survey *survey, const str
         if (fs_drivers[i]->partitions == NULL || survey->results[i].score == 0)
             continue;
         struct stack_layer *layer;
-        if ((rc = add_layer(stack, &layer, err)) != 0)
+        if ((rc = stack_layer_add(stack, &layer, err)) != 0)
             return rc;
         layer->dev = stack->dev;
         (void)snprintf(layer->prefix, sizeof layer->prefix, "%s", fs_drivers[i]->name);
-        if ((rc = open_driver(layer, fs_drivers[i], survey->results[i].refusal, &open_options, err)) != 0)
+        if ((rc = stack_layer_open(layer, fs_drivers[i], survey->results[i].refusal, &open_options, err)) !=
+            0)
             return rc;
         if (fs_drivers[i] != table)
             continue;
@@ -381,14 +402,15 @@ static int open_disk(struct stack *stack, const struct survey *survey, const str
         return rc;
     if (options->partition == NULL) {
         for (size_t i = 0; rc == 0 && i < stack->n_partitions; i++)
-            rc = open_partition(stack, &stack->partitions[i], options, false, err);
+            rc = open_partition(stack, &stack->partitions[i], options, false, NULL, err);
         return rc;
     }
     const struct table_partition *chosen = NULL;
-    if ((rc = choose_partition(stack, options->partition, &chosen, err)) != 0)
+    const char *only = NULL;
+    if ((rc = choose_layer(stack, options->partition, &chosen, &only, err)) != 0)
         return rc;
     drop_layers(stack);
-    if ((rc = open_partition(stack, chosen, options, true, err)) != 0)
+    if ((rc = open_partition(stack, chosen, options, true, only, err)) != 0)
         return rc;
     if (stack->n_layers == 0)
         return err_set(err, PLAT_ECORRUPT,
@@ -404,13 +426,16 @@ static int open_bare(struct stack *stack, const struct survey *survey, const str
     const struct fs_open_options open_options = {.sector_bytes = options->sector_bytes,
                                                  .degraded = options->degraded};
     struct stack_layer *layer;
-    int rc = add_layer(stack, &layer, err);
+    int rc = stack_layer_add(stack, &layer, err);
     if (rc != 0)
         return rc;
     layer->dev = stack->dev;
-    rc = open_driver(layer, fs_drivers[survey->best], survey->results[survey->best].refusal, &open_options,
-                     err);
-    if (rc == 0 && layer->fs == NULL && !options->degraded) {
+    rc = stack_layer_open(layer, fs_drivers[survey->best], survey->results[survey->best].refusal,
+                          &open_options, err);
+    if (rc == 0)
+        rc = stack_share_open(stack, survey->results, &open_options, options->partition, err);
+    if (rc == 0 && stack->n_layers == 1 && stack->layers[0].fs == NULL && !options->degraded) {
+        layer = &stack->layers[0];
         if (err != NULL)
             *err = layer->err;
         rc = layer->err.class;
@@ -421,7 +446,7 @@ static int open_bare(struct stack *stack, const struct survey *survey, const str
 static int open_whole_schema(struct stack *stack, const struct stack_options *options, struct plat_err *err)
 {
     struct stack_layer *layer;
-    int rc = add_layer(stack, &layer, err);
+    int rc = stack_layer_add(stack, &layer, err);
     if (rc != 0)
         return rc;
     layer->dev = stack->dev;
@@ -447,7 +472,7 @@ static int open_layers(struct stack *stack, const struct stack_options *options,
     bool disk = best != NULL && best->partitions != NULL;
     if (disk)
         rc = open_disk(stack, &survey, options, err);
-    else if (options->partition != NULL)
+    else if (options->partition != NULL && (best == NULL || best->share == NULL))
         rc =
             err_set(err, PLAT_EINVALID, "the image has no partition table, so there is no partition '%.100s'",
                     options->partition);
@@ -510,10 +535,11 @@ int stack_filesystem(struct stack *stack, struct stack_layer **ret, struct plat_
         if (layer->driver == NULL || layer->driver->partitions != NULL)
             continue;
         if (layer->fs == NULL) {
-            failed = layer;
+            if (!layer->shared || layer->driver->share->is_main)
+                failed = layer;
             continue;
         }
-        if (layer->driver->readdir == NULL)
+        if (layer->driver->readdir == NULL || (layer->shared && !layer->driver->share->is_main))
             continue;
         found = layer;
         strbuf_printf(&names, "%s%s", n++ == 0 ? "" : ", ", layer->prefix);

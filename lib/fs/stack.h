@@ -5,6 +5,8 @@
  *                            layer 1 "gpt"  prefix "gpt"
  *                            layer 2 fat32  prefix "esp"   window = partition 1
  *   fat.img                  layer 0 fat32  prefix ""
+ *   data.img                 layer 0 store  prefix "store"   one device, two formats (struct fs_share);
+ *                            layer 1 files  prefix "fs"      in a partition "data": "data-store" and "data-fs"
  *
  * A partition's prefix is its name where that is an identifier ([A-Za-z_][A-Za-z0-9_-]*), unique and not
  * "mbr", "gpt" or p<N>; else p<number>. p<number> is always understood. */
@@ -18,6 +20,7 @@ struct stack_layer {
     char alias[16];                /* "p1"; "" for tables and bare images */
     struct plat_dev *dev;          /* owned when it is a window */
     bool owns_dev;
+    bool shared;                      /* the layers of this device lie side by side in the list */
     const struct fs_driver *driver;   /* NULL: nothing recognised in this partition, or schema only */
     struct fs *fs;                    /* NULL with driver NULL, or when opening failed (see err) */
     struct image *image;              /* layout over dev: fs->image, or the schema's own; NULL when unknown */
@@ -36,9 +39,11 @@ struct stack {
     const char *table; /* "gpt", "mbr" or NULL */
 };
 struct stack_options {
-    const char *partition; /* -p NAME|NUMBER: layers of that partition only, with prefix ""; NULL: all */
-    uint32_t sector_bytes; /* 0: find out */
-    bool degraded;         /* keep going over damage */
+    /* -p NAME|NUMBER: layers of that partition only, with prefix "" ("store" and "fs" where it has both); a layer's own
+     * name where two share a device ("fs", "data-fs"); NULL: all. */
+    const char *partition;
+    uint32_t sector_bytes;       /* 0: find out */
+    bool degraded;               /* keep going over damage */
     const struct layout *schema; /* --schema: use it where it matches (or on the whole image); NULL: none */
     const struct param_setting *settings; /* of the schema's parameters; may be NULL */
     size_t n_settings;
@@ -46,7 +51,7 @@ struct stack_options {
 int stack_open(struct plat_dev *dev, const struct stack_options *options, struct stack **ret,
                struct plat_err *err);
 void stack_close(struct stack *stack);
-/* The only filesystem layer with files, or PLAT_EINVALID naming the partitions to choose from with -p. */
+/* The only filesystem layer with files (of layers that share a device, the main one), or PLAT_EINVALID naming the partitions to choose from with -p. */
 int stack_filesystem(struct stack *stack, struct stack_layer **ret, struct plat_err *err);
 /* Walks all layers; paths get the layer's prefix, offsets become absolute (dev->base_offset added).
  * Partitions that nobody recognised, alignment gaps and the tail come as extents. */

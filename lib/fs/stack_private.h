@@ -25,6 +25,30 @@ bool stack_window(const struct stack *stack, const struct table_partition *parti
 typedef int (*stack_gap_fn)(void *ctx, size_t index, struct range gap);
 int stack_gaps(struct stack *stack, stack_gap_fn fn, void *ctx, struct plat_err *err);
 
+int stack_layer_add(struct stack *stack, struct stack_layer **ret, struct plat_err *err);
+/* Opens `driver` in a layer whose device is set. Failure is kept in the layer; only what no other layer could
+ * survive is returned. */
+int stack_layer_open(struct stack_layer *layer, const struct fs_driver *driver, const char *refusal,
+                     const struct fs_open_options *options, struct plat_err *err);
+/* Closes what the layer has open, and its device if it owns it. */
+void stack_layer_close(struct stack_layer *layer);
+
+/* stack_share.c. The last layer has the format that fits its device best: adds the layers of those that lie beside it.
+ * `results` by index in fs_drivers. `only` (NULL: all): a prefix; the others are dropped. */
+int stack_share_open(struct stack *stack, const struct fs_probe_result *results,
+                     const struct fs_open_options *options, const char *only, struct plat_err *err);
+/* "data-fs" is layer "fs" of "data": the length of "data", and the prefix. False: it ends in no such prefix. */
+bool stack_share_name(const char *name, size_t *ret_bytes, const char **ret_prefix);
+/* Is this byte of the layer's device its own? Where layers share nothing, or it is not known, all of them are. */
+bool stack_share_owns(const struct stack_layer *layer, uint64_t offset);
+/* Bytes of the layer's device that are its own. */
+uint64_t stack_share_bytes(const struct stack_layer *layer);
+/* Bytes that no layer of the device owns and, `overlap`, those that two do; called for the first layer of each shared
+ * device. */
+typedef int (*stack_share_fn)(void *ctx, const struct stack_layer *layer, size_t index, struct range part,
+                              bool overlap);
+int stack_share_parts(struct stack *stack, stack_share_fn fn, void *ctx);
+
 /* Ranges that were seen, in any order. */
 struct stack_ranges {
     struct range *list;

@@ -115,6 +115,9 @@ static int layer_extent(void *ctx, const struct extent *extent)
     struct layer_walk *walk = ctx;
     uint64_t base = walk->layer->dev->base_offset;
     struct extent outer = *extent;
+    /* What a neighbour walks itself. */
+    if (!stack_share_owns(walk->layer, extent->place.start))
+        return 0;
     outer.place.start += base;
     if (walk->ranges != NULL) {
         int rc = stack_ranges_add(walk->ranges, extent->place, walk->err); /* in the layer's own bytes */
@@ -268,6 +271,18 @@ static int walk_partial(struct stack_layer *layer, const struct walk_sink *sink,
     return rc;
 }
 
+/* Bytes of a shared device that no layer owns. */
+static int emit_unowned(void *ctx, const struct stack_layer *layer, size_t index, struct range part,
+                        bool overlap)
+{
+    struct gap_walk *walk = ctx;
+    if (overlap)
+        return 0;
+    walk->base = layer->dev->base_offset;
+    walk->prefix = layer->alias;
+    return emit_gap(walk, index, part);
+}
+
 int stack_walk(struct stack *stack, const struct walk_sink *sink, struct plat_err *err)
 {
     for (size_t i = 0; i < stack->n_layers; i++) {
@@ -285,6 +300,10 @@ int stack_walk(struct stack *stack, const struct walk_sink *sink, struct plat_er
     }
     if (sink->extent == NULL)
         return 0;
-    struct gap_walk walk = {.sink = sink, .base = stack->dev->base_offset, .prefix = ""};
+    struct gap_walk walk = {.sink = sink};
+    int rc = stack_share_parts(stack, emit_unowned, &walk);
+    if (rc != 0)
+        return rc;
+    walk = (struct gap_walk){.sink = sink, .base = stack->dev->base_offset, .prefix = ""};
     return stack_gaps(stack, emit_gap, &walk, err);
 }

@@ -220,6 +220,33 @@ static int verify_gap(void *ctx, size_t index, struct range gap)
     return count_finding(&verify->gaps, &finding);
 }
 
+/* A shared device: two that own the same bytes, or bytes that nobody owns and that are not zero. */
+static int verify_share(void *ctx, const struct stack_layer *layer, size_t index, struct range part,
+                        bool overlap)
+{
+    struct stack_verify *verify = ctx;
+    const uint64_t base = layer->dev->base_offset, start = base + part.start;
+    bool found = overlap;
+    uint64_t at = part.start;
+    char path[48];
+    int rc = overlap ? 0 : dev_find_nonzero(layer->dev, part, &found, &at, verify->err);
+    if (rc != 0 || !found)
+        return rc;
+    at += base;
+    (void)snprintf(path, sizeof path, "%s%sgap[%zu]", layer->alias, layer->alias[0] == '\0' ? "" : ".",
+                   index);
+    if (overlap)
+        return finding_report(
+            &verify->gaps.counted, SEVERITY_ERROR, "share-overlap", layer->prefix, &start, NULL,
+            "bytes 0x%llx to 0x%llx are claimed by two formats that share the device: one of "
+            "them will overwrite the other",
+            (unsigned long long)start, (unsigned long long)(start + part.bytes - 1));
+    return finding_report(
+        &verify->gaps.counted, SEVERITY_ERROR, "share-gap", path, &at, NULL,
+        "bytes 0x%llx to 0x%llx belong to no format that shares the device, but are not all zero",
+        (unsigned long long)start, (unsigned long long)(start + part.bytes - 1));
+}
+
 int stack_verify(struct stack *stack, const struct finding_sink *sink, struct verify_totals *totals,
                  struct plat_err *err)
 {
@@ -237,6 +264,8 @@ int stack_verify(struct stack *stack, const struct finding_sink *sink, struct ve
         rc = verify_boot_types(&verify);
     if (rc == 0 && whole_disk)
         rc = stack_gaps(stack, verify_gap, &verify, err);
+    if (rc == 0)
+        rc = stack_share_parts(stack, verify_share, &verify);
     add_totals(totals, &verify.gaps.totals);
     strbuf_free(&verify.path);
     return rc;
@@ -271,7 +300,7 @@ int stack_scrub(struct stack *stack, const struct finding_sink *sink, struct ver
     int rc = 0;
     for (size_t i = 0; progress != NULL && i < stack->n_layers; i++)
         if (stack->layers[i].fs != NULL && stack->layers[i].driver->scrub != NULL)
-            progress->total_bytes += stack->layers[i].dev->size_bytes;
+            progress->total_bytes += stack_share_bytes(&stack->layers[i]);
     for (size_t i = 0; rc == 0 && i < stack->n_layers; i++) {
         struct stack_layer *layer = &stack->layers[i];
         if (layer->fs != NULL && layer->driver->readdir != NULL)

@@ -219,6 +219,23 @@ int tree_reader_read(struct tree_reader *reader, void *buf, size_t n, struct pla
     return 0;
 }
 
+uint64_t tree_reader_hole(const struct tree_reader *reader)
+{
+    if (reader->fd < 0)
+        return 0;
+    const off_t data = lseek(reader->fd, (off_t)reader->offset, SEEK_DATA);
+    if (data < 0)
+        return errno == ENXIO ? reader->left_bytes : 0;
+    const uint64_t hole = (uint64_t)data - reader->offset;
+    return hole < reader->left_bytes ? hole : reader->left_bytes;
+}
+
+void tree_reader_skip(struct tree_reader *reader, uint64_t n)
+{
+    reader->offset += n;
+    reader->left_bytes -= n;
+}
+
 void tree_reader_close(struct tree_reader *reader)
 {
     if (reader->owns_fd && reader->fd >= 0)

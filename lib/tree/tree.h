@@ -141,6 +141,8 @@ int tree_path(const struct tree_node *node, char *buf, size_t buf_bytes);
 /* A path for messages: at most 200 bytes, its end when it is longer, control characters as \xNN. */
 enum { TREE_LABEL_BYTES = 208 };
 void tree_label(const struct tree_node *node, char ret[TREE_LABEL_BYTES]);
+/* Puts the label in front of a message; returns its class. */
+int tree_blame(const struct tree_node *node, struct plat_err *err);
 /* The identity of a finished tree without its contents: SHA-256, hex, over every path below the root in order
  * with its kind, attributes, size, mtime, symlink target and device; with_owner adds mode, uid and gid (leave
  * them out for formats that do not keep them, so that the builder's umask does not matter). The sum is
@@ -167,6 +169,11 @@ int tree_reader_open(struct tree *tree, const struct tree_node *node, struct tre
 /* Exactly n bytes; PLAT_EIO when the file has become shorter (or longer, at the last byte) since it was
  * scanned. */
 int tree_reader_read(struct tree_reader *reader, void *buf, size_t n, struct plat_err *err);
+/* How many of the next bytes are a hole of the source, which reads as zeros; 0 where there is none or nobody knows. Two
+ * sources of the same bytes may have other holes: no reason to store them differently, but to read less. */
+uint64_t tree_reader_hole(const struct tree_reader *reader);
+/* Leaves out n bytes, at most what is left. */
+void tree_reader_skip(struct tree_reader *reader, uint64_t n);
 void tree_reader_close(struct tree_reader *reader);
 
 #endif

@@ -77,6 +77,13 @@ void tree_label(const struct tree_node *node, char ret[TREE_LABEL_BYTES])
     tree_visible(tail + at, sizeof tail - at, ret);
 }
 
+int tree_blame(const struct tree_node *node, struct plat_err *err)
+{
+    char label[TREE_LABEL_BYTES];
+    tree_label(node, label);
+    return err_prefix(err, "'%s'", label);
+}
+
 /* ---- totals and identity ---- */
 
 void tree_totals(const struct tree *tree, struct tree_totals *ret)

@@ -128,6 +128,22 @@ hash_of() { sha256sum "$1" | cut -d' ' -f1; }
     dd if=s.img bs=512 skip=256 count=512 status=none | cmp - hole.before
 }
 
+@test "both areas behind the hole: what lies before it is zero, and looked at" {
+    "$PLAT" mk caposst1 src -o s.img --size 512KiB -O hole-first-block=256 -O hole-blocks=2 -O behind-hole=true
+    "$PLAT" get s.img superblock.front_first_block | grep -q 258
+    "$PLAT" store put -q s.img "$root/README.md"
+    "$PLAT" store delete s.img "$(hash_of "$root/README.md")"
+    "$PLAT" store compact s.img
+    "$PLAT" verify --data s.img
+    for at in $((2 * 512)) $((256 * 512 - 1)); do
+        cp s.img bad.img
+        printf x | dd of=bad.img bs=1 seek=$at conv=notrunc status=none
+        run "$PLAT" verify --data bad.img
+        [ "$status" -eq 1 ]
+        [[ $output == *"bytes that nothing uses are not zero here"* ]]
+    done
+}
+
 @test "a recipe puts a store on a disk, and plat store finds it there" {
     cat >r.json <<'JSON'
 {"table": "gpt", "partitions": [

@@ -87,8 +87,15 @@ static struct store_shape shape_of(uint64_t seed)
          .entries = 16,
          .shadow = true},
         {.version = 2, .region_blocks = 20, .entries = 8, .shadow = true},
+        {.version = 1,
+         .region_blocks = 34,
+         .hole_first_block = 5,
+         .hole_blocks = 2,
+         .entries = 16,
+         .shadow = true,
+         .behind_hole = true},
     };
-    return shapes[seed % 4];
+    return shapes[seed % 5];
 }
 static bool has_strangers(uint64_t seed)
 {
