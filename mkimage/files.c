@@ -303,26 +303,28 @@ int files_times(const struct cli *cli, struct fs_time *ret_created, enum fs_cloc
                 struct plat_err *err)
 {
     const char *created = cli_text(cli, "created"), *clock = cli_text(cli, "clock");
-    const enum fs_clock named = clock == NULL                      ? FS_CLOCK_UNTRUSTED
+    const enum fs_clock named = clock == NULL                      ? FS_CLOCK_UNKNOWN
                                 : strcmp(clock, "ntp-synced") == 0 ? FS_CLOCK_NTP_SYNCED
                                 : strcmp(clock, "stated") == 0     ? FS_CLOCK_STATED
                                                                    : FS_CLOCK_UNTRUSTED;
+    const enum fs_clock stated = clock != NULL ? named : FS_CLOCK_STATED;
     struct fs_time time = {FS_CLOCK_UNKNOWN, 0};
     uint64_t seconds;
     if (created != NULL && strcmp(created, "now") == 0) {
         struct timespec now;
         (void)clock_gettime(CLOCK_REALTIME, &now);
-        time = (struct fs_time){named, (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec};
+        time = (struct fs_time){clock != NULL ? named : FS_CLOCK_UNTRUSTED,
+                                (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec};
     } else if (created != NULL && strcmp(created, "unknown") != 0) {
         if (parse_u64(created, &seconds, NULL) != 0 || seconds > INT64_MAX / NS_PER_S)
             return err_set(
                 err, PLAT_EINVALID,
                 "--created: expected now, unknown or seconds since 1970 up to %lld, found \"%.40s\"",
                 (long long)(INT64_MAX / NS_PER_S), created);
-        time = (struct fs_time){clock != NULL ? named : FS_CLOCK_STATED, (int64_t)seconds * NS_PER_S};
+        time = (struct fs_time){stated, (int64_t)seconds * NS_PER_S};
     }
     *ret_created = time;
-    *ret_clock = named;
+    *ret_clock = stated;
     return 0;
 }
 

@@ -16,7 +16,7 @@
     {.name = "created", .kind = OPTION_TEXT, .argument = "now|unknown|SECONDS",                                    \
      .doc = "when " whose " was created (unknown)", .complete = COMPLETE_NONE},                                    \
     {.name = "clock", .kind = OPTION_TEXT, .argument = "untrusted|ntp-synced|stated",                              \
-     .doc = "where times come from (stated for SECONDS, else untrusted)",                                          \
+     .doc = "where times come from (untrusted for now, else stated)",                                          \
      .choices = "untrusted|ntp-synced|stated", .complete = COMPLETE_CHOICES}
 /* clang-format on */
 

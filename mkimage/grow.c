@@ -12,7 +12,7 @@ static int parse_target(const char *text, uint64_t now, bool file, uint64_t *ret
 {
     uint64_t size_bytes;
     if (strcmp(text, "max") == 0) {
-        *ret = now;
+        *ret = align_down_u64(now, UNIT_BYTES);
         return 0;
     }
     const bool relative = text[0] == '+';
@@ -22,7 +22,8 @@ static int parse_target(const char *text, uint64_t now, bool file, uint64_t *ret
     if (relative && !file)
         return err_set(err, PLAT_EINVALID,
                        "+SIZE is for image files, which become larger; in a partition give SIZE or max");
-    if (relative && !add_u64(now, size_bytes, &size_bytes))
+    if (relative &&
+        (!add_u64(now, size_bytes, &size_bytes) || !align_up_u64(size_bytes, UNIT_BYTES, &size_bytes)))
         return err_set(err, PLAT_EINVALID, "%s is more than 2^64 bytes", text);
     if (size_bytes % UNIT_BYTES != 0)
         return err_set(err, PLAT_EINVALID, "%llu bytes are no multiple of %d", (unsigned long long)size_bytes,
@@ -36,7 +37,7 @@ static int parse_target(const char *text, uint64_t now, bool file, uint64_t *ret
 static int enlarge(struct files *files, uint64_t size_bytes, struct plat_err *err)
 {
     const uint64_t before = files->dev->size_bytes;
-    if (size_bytes < before)
+    if (size_bytes < align_down_u64(before, UNIT_BYTES))
         return err_set(err, PLAT_EINVALID,
                        "the image has %llu bytes, and a filesystem does not shrink in place; extract it and "
                        "make a smaller one",
