@@ -105,7 +105,8 @@ static void run_mutations(const struct subject *subject)
 
 int main(int argc, char **argv)
 {
-    const struct subject subjects[] = {{&crash_caposst1, crash_caposst1_steps, n_crash_caposst1_steps}};
+    const struct subject subjects[] = {{&crash_caposst1, crash_caposst1_steps, n_crash_caposst1_steps},
+                                       {&crash_caposwf1, crash_caposwf1_steps, n_crash_caposwf1_steps}};
     const struct subject *subject = NULL;
     struct crash_options options = {
         .full = 16, .samples = 4000, .resume_one_in = 400, .max_epoch = 1500, .max_states = 200000};
