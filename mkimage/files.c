@@ -32,30 +32,6 @@ static const char *split_path(const struct files *files, const char *text, struc
     return *ret != NULL ? colon + 1 : text;
 }
 
-/* The format in a layer that can be changed in place. It need not be the one that stack_open saw first: a filesystem
- * may begin behind somebody else's blocks. */
-static int writable_driver(const struct stack_layer *layer, const struct fs_driver **ret,
-                           struct plat_err *err)
-{
-    const struct fs_open_options options = {.degraded = true};
-    *ret = NULL;
-    if (layer->driver != NULL && (layer->driver->writer != NULL || layer->driver->partitions != NULL)) {
-        *ret = layer->driver->writer != NULL ? layer->driver : NULL;
-        return 0;
-    }
-    for (size_t i = 0; i < n_fs_drivers && *ret == NULL; i++) {
-        struct fs_probe_result result = {0};
-        if (fs_drivers[i]->writer == NULL)
-            continue;
-        int rc = fs_probe_one(fs_drivers[i], layer->dev, &options, &result, err);
-        if (rc != 0)
-            return rc;
-        if (result.score >= FS_PROBE_YES)
-            *ret = fs_drivers[i];
-    }
-    return 0;
-}
-
 static int not_writable(const struct fs_driver *driver, struct plat_err *err)
 {
     struct strbuf names = {0};
@@ -84,19 +60,16 @@ static int only_layer(struct files *files, struct plat_err *err)
     const struct fs_driver *other = NULL;
     for (size_t i = 0; i < stack->n_layers; i++) {
         struct stack_layer *layer = &stack->layers[i];
-        const struct fs_driver *driver;
-        int rc = writable_driver(layer, &driver, err);
-        if (rc != 0)
-            return rc;
-        if (driver == NULL && layer->driver != NULL && layer->driver->partitions == NULL)
-            other = layer->driver;
-        if (driver == NULL)
+        if (layer->driver == NULL || layer->driver->partitions != NULL)
             continue;
-        if (files->layer != NULL && files->layer->dev != layer->dev)
+        if (layer->driver->writer == NULL) {
+            other = layer->driver;
+            continue;
+        }
+        if (files->layer != NULL)
             return err_set(err, PLAT_EINVALID,
                            "more than one filesystem in it can be changed: name the partition with -p");
         files->layer = layer;
-        files->driver = driver;
     }
     return files->layer == NULL ? not_writable(other, err) : 0;
 }
@@ -111,12 +84,13 @@ static int find_layer(struct files *files, const char *const *paths, size_t n_pa
         if (layer != NULL)
             files->layer = layer;
     }
-    if (files->layer == NULL)
-        return only_layer(files, err);
-    int rc = writable_driver(files->layer, &files->driver, err);
-    if (rc == 0 && files->driver == NULL)
-        rc = not_writable(files->layer->driver, err);
-    return rc;
+    if (files->layer == NULL) {
+        int rc = only_layer(files, err);
+        if (rc != 0)
+            return rc;
+    }
+    files->driver = files->layer->driver;
+    return files->driver == NULL || files->driver->writer == NULL ? not_writable(files->driver, err) : 0;
 }
 
 int files_enter(struct files *files, const char *const *paths, size_t n_paths, struct plat_err *err)

@@ -67,7 +67,7 @@ static int fill_partition(struct files *files, uint64_t size_bytes, struct plat_
 
 static int grow(struct files *files, uint64_t *ret_size_bytes, struct plat_err *err)
 {
-    const bool file = files->layer->dev == files->dev;
+    const bool file = !files->layer->from_table;
     uint64_t size_bytes;
     int rc = parse_target(files->cli->args[1], files->layer->dev->size_bytes, file, &size_bytes, err);
     if (rc == 0)
