@@ -5,14 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/tree/tree.h"
-#include "mkimage/gather.h"
+#include "mkimage/files.h"
 #include "mkimage/store.h"
 
-enum { SPOOL_BYTES = 1 << 20, NS_PER_S = 1000000000 };
+enum { SPOOL_BYTES = 1 << 20 };
 
 struct put {
     const struct cli *cli;
@@ -190,36 +189,20 @@ static int put_list(struct put *put, const char *list, struct plat_err *err)
     return rc;
 }
 
-/* --created and --clock. */
 static int put_time(const struct cli *cli, struct store_time *ret, struct plat_err *err)
 {
-    const char *created = cli_text(cli, "created"), *clock = cli_text(cli, "clock");
-    struct store_time time = {STORE_TIME_UNKNOWN, 0};
-    uint64_t seconds;
-    if (created == NULL || strcmp(created, "unknown") == 0) {
-        if (clock != NULL)
-            return err_set(err, PLAT_EINVALID,
-                           "--clock goes with a time: --created now or --created SECONDS");
-        *ret = time;
-        return 0;
-    }
-    if (strcmp(created, "now") == 0) {
-        struct timespec now;
-        (void)clock_gettime(CLOCK_REALTIME, &now);
-        time = (struct store_time){STORE_TIME_UNTRUSTED, (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec};
-    } else if (parse_u64(created, &seconds, NULL) == 0 && seconds <= INT64_MAX / NS_PER_S) {
-        time = (struct store_time){STORE_TIME_STATED, (int64_t)seconds * NS_PER_S};
-    } else {
-        return err_set(err, PLAT_EINVALID,
-                       "--created: expected now, unknown or seconds since 1970 up to %lld, found \"%.40s\"",
-                       (long long)(INT64_MAX / NS_PER_S), created);
-    }
-    if (clock != NULL)
-        time.provenance = strcmp(clock, "untrusted") == 0    ? STORE_TIME_UNTRUSTED
-                          : strcmp(clock, "ntp-synced") == 0 ? STORE_TIME_NTP_SYNCED
-                                                             : STORE_TIME_STATED;
-    *ret = time;
-    return 0;
+    static const enum store_provenance provenances[] = {[FS_CLOCK_UNKNOWN] = STORE_TIME_UNKNOWN,
+                                                        [FS_CLOCK_UNTRUSTED] = STORE_TIME_UNTRUSTED,
+                                                        [FS_CLOCK_NTP_SYNCED] = STORE_TIME_NTP_SYNCED,
+                                                        [FS_CLOCK_STATED] = STORE_TIME_STATED};
+    struct fs_time time;
+    enum fs_clock clock;
+    int rc = files_times(cli, &time, &clock, err);
+    if (rc == 0 && time.clock == FS_CLOCK_UNKNOWN && cli_text(cli, "clock") != NULL)
+        rc = err_set(err, PLAT_EINVALID, "--clock goes with a time: --created now or --created SECONDS");
+    if (rc == 0)
+        *ret = (struct store_time){provenances[time.clock], time.ns};
+    return rc;
 }
 
 int store_put_files(const struct cli *cli, struct store *store, struct plat_err *err)

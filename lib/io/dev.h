@@ -58,6 +58,9 @@ void dev_close(struct plat_dev *dev);
  * closed. PLAT_EIO when another process (or another open of the file) holds it. Readers need no lock. Devices
  * without a file have nobody to share with. */
 int dev_lock(struct plat_dev *dev, struct plat_err *err);
+/* Makes the image file below `dev` this long, durably; what is new reads as zeros. PLAT_EUNSUPPORTED for all but regular
+ * files that were opened for writing. */
+int dev_resize(struct plat_dev *dev, uint64_t size_bytes, struct plat_err *err);
 /* Copies n bytes from file descriptor `fd` (at its current offset) to the device; fewer in the file is PLAT_EIO
  * ("changed while it was read"). Uses copy_file_range or large reads; holes in the source stay holes. */
 int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n, struct plat_err *err);

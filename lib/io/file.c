@@ -281,6 +281,19 @@ int dev_lock(struct plat_dev *dev, struct plat_err *err)
     return rc;
 }
 
+int dev_resize(struct plat_dev *dev, uint64_t size_bytes, struct plat_err *err)
+{
+    struct stat st;
+    const int fd = dev->ops == &rw_ops ? dev_fd(dev) : -1;
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return err_set(err, PLAT_EUNSUPPORTED, "%s is no regular file: its size stays as it is", dev->name);
+    if (size_bytes > INT64_MAX || ftruncate(fd, (off_t)size_bytes) != 0)
+        return err_sys(err, size_bytes > INT64_MAX ? EFBIG : errno, "cannot make it %llu bytes long",
+                       (unsigned long long)size_bytes);
+    dev->size_bytes = size_bytes;
+    return file_flush(dev, err);
+}
+
 /* ---- outputs ---- */
 
 /* Mode of a file that the user's umask would give a new one, found without changing the umask of other threads:

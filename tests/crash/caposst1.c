@@ -4,9 +4,8 @@
 #include <stdlib.h>
 
 #include "formats/caposst1/private.h"
-#include "lib/fs/stack.h"
-#include "lib/fs/verify.h"
 #include "tests/crash/formats.h"
+#include "tests/crash/verdict.h"
 
 /* ---- objects: what a number stands for ---- */
 
@@ -313,46 +312,12 @@ static int resume(struct crash_run *run, struct plat_dev *dev, uint64_t seed, ui
 
 /* ---- the judge ---- */
 
-struct verdict {
-    unsigned errors;
-    char *why;
-};
-static int on_finding(void *ctx, const struct finding *finding)
-{
-    struct verdict *verdict = ctx;
-    if (finding->severity == SEVERITY_ERROR && verdict->errors++ == 0)
-        (void)snprintf(verdict->why, CRASH_WHY_BYTES, "%s: %s", finding->path != NULL ? finding->path : "",
-                       finding->text);
-    return 0;
-}
-
-/* The same by way of `plat verify --data`: slow, so for some states. Do both say the same? */
-static bool verify_agrees(struct plat_dev *dev, bool sound, char *why)
-{
-    struct verdict verdict = {.why = why};
-    const struct finding_sink sink = {.fn = on_finding, .ctx = &verdict};
-    const struct stack_options options = {.degraded = true};
-    struct plat_err err = {0};
-    struct stack *stack;
-    int rc = stack_open(dev, &options, &stack, &err);
-    if (rc == 0) {
-        rc = stack_verify(stack, &sink, NULL, &err);
-        if (rc == 0)
-            rc = stack_scrub(stack, &sink, NULL, NULL, &err);
-        verdict.errors += stack->n_layers == 0;
-        stack_close(stack);
-    }
-    if (rc != 0)
-        (void)snprintf(why, CRASH_WHY_BYTES, "plat verify: %s", err.text);
-    return (rc == 0 && verdict.errors == 0) == sound;
-}
-
 static bool judge_store(struct plat_dev *dev, const struct store_hooks *hooks, uint64_t *ret_digest,
                         char *why)
 {
     const struct store_options options = {.hooks = hooks};
     struct verdict verdict = {.why = why};
-    const struct finding_sink sink = {.fn = on_finding, .ctx = &verdict};
+    const struct finding_sink sink = {.fn = verdict_finding, .ctx = &verdict};
     struct plat_err err;
     struct store *store;
     err_clear(&err);
@@ -388,7 +353,7 @@ static bool judge(struct plat_dev *dev, uint64_t seed, uint64_t skip, uint64_t *
         }
     }
     if (skip == 0 && dev_read(dev, 0, bytes, 2 * ST1_BLOCK_BYTES, NULL) == 0 &&
-        hash_xxh64(bytes, 2 * ST1_BLOCK_BYTES) % 512 == 0 && !verify_agrees(dev, good, ret_why)) {
+        hash_xxh64(bytes, 2 * ST1_BLOCK_BYTES) % 512 == 0 && !verdict_agrees(dev, good, ret_why)) {
         (void)snprintf(ret_why, CRASH_WHY_BYTES, "plat verify --data and the quick judge do not agree");
         return false;
     }

@@ -5,8 +5,8 @@
 #include "lib/base/bytes.h"
 #include "tests/crash/crash.h"
 
-extern const struct crash_format crash_caposst1;
-extern const char *const crash_caposst1_steps[];
-extern const size_t n_crash_caposst1_steps;
+extern const struct crash_format crash_caposst1, crash_caposwf1;
+extern const char *const crash_caposst1_steps[], *const crash_caposwf1_steps[];
+extern const size_t n_crash_caposst1_steps, n_crash_caposwf1_steps;
 
 #endif

@@ -16,7 +16,7 @@
 #include "tests/crash/formats.h"
 #include "tests/unit/tap.h"
 
-enum { FLIP_SEEDS = 4, MUTATION_WORKLOADS = 64, MUTATION_STATES = 1000000 };
+enum { FLIP_SEEDS = 4, MUTATION_WORKLOADS = 64, MUTATION_SOME_STATES = 50000, MUTATION_STATES = 1000000 };
 
 struct subject {
     const struct crash_format *format;
@@ -66,23 +66,26 @@ static void run_flips(const struct subject *subject)
     crash_close(engine);
 }
 
-/* Violations of flips, then of cuts; `first` gets the first one. */
+/* Some cuts, flips, and many cuts, until there is a violation; `first` gets it. */
 static uint64_t mutated(const struct subject *subject, size_t step, char first[CRASH_WHY_BYTES])
 {
+    enum { SOME_CUTS, FLIPS, MANY_CUTS, PHASES };
     uint64_t states = 0;
     first[0] = '\0';
-    for (int flips = 1; flips >= 0 && first[0] == '\0'; flips--) {
+    for (int phase = SOME_CUTS; phase < PHASES && first[0] == '\0'; phase++) {
         const struct crash_options options = {.full = 8,
                                               .samples = 200,
                                               .resume_one_in = 20,
                                               .max_epoch = 2000,
-                                              .max_states = flips ? 0 : MUTATION_STATES,
+                                              .max_states = phase == FLIPS       ? 0
+                                                            : phase == SOME_CUTS ? MUTATION_SOME_STATES
+                                                                                 : MUTATION_STATES,
                                               .skip = 1ull << step,
                                               .stop_at_first = true};
         struct crash_engine *engine = crash_open(subject->format, &options);
         bool going = true;
-        for (uint64_t seed = 0; going && seed < (flips ? FLIP_SEEDS : MUTATION_WORKLOADS); seed++)
-            going = flips ? crash_flips(engine, seed) : crash_workload(engine, seed);
+        for (uint64_t seed = 0; going && seed < (phase == FLIPS ? FLIP_SEEDS : MUTATION_WORKLOADS); seed++)
+            going = phase == FLIPS ? crash_flips(engine, seed) : crash_workload(engine, seed);
         const struct crash_totals *totals = crash_totals(engine);
         states += totals->states;
         if (totals->violations > 0)
@@ -105,7 +108,8 @@ static void run_mutations(const struct subject *subject)
 
 int main(int argc, char **argv)
 {
-    const struct subject subjects[] = {{&crash_caposst1, crash_caposst1_steps, n_crash_caposst1_steps}};
+    const struct subject subjects[] = {{&crash_caposst1, crash_caposst1_steps, n_crash_caposst1_steps},
+                                       {&crash_caposwf1, crash_caposwf1_steps, n_crash_caposwf1_steps}};
     const struct subject *subject = NULL;
     struct crash_options options = {
         .full = 16, .samples = 4000, .resume_one_in = 400, .max_epoch = 1500, .max_states = 200000};
