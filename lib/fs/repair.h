@@ -43,7 +43,7 @@ void repair_plan_cut(struct repair_plan *plan, size_t count);
 struct repair_trial {
     bool opened; /* the format recognises the result */
     struct repair_found *list;
-    size_t n;
+    size_t n, cap;
     uint64_t errors, warnings, notes;
 };
 int repair_try(struct fs *fs, const struct repair_plan *plan, struct repair_trial *ret, struct plat_err *err);

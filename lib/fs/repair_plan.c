@@ -192,6 +192,8 @@ static int keep_found(void *ctx, const struct finding *finding)
     trial->notes += finding->severity == SEVERITY_NOTE;
     if (trial->n == REPAIR_MAX_FOUND)
         return 0;
+    if (grow((void **)&trial->list, trial->n, &trial->cap, sizeof *trial->list, NULL) != 0)
+        return PLAT_ENOMEM;
     struct repair_found *found = &trial->list[trial->n++];
     const char *text = finding->text != NULL ? finding->text : "";
     *found = (struct repair_found){
@@ -214,17 +216,15 @@ static int by_hash(const void *a, const void *b)
 
 int repair_judge(struct fs *fs, struct repair_trial *ret, struct plat_err *err)
 {
-    struct repair_trial trial = {.opened = true,
-                                 .list = calloc(REPAIR_MAX_FOUND, sizeof(struct repair_found))};
+    struct repair_trial trial = {.opened = true};
     const struct finding_sink sink = {.fn = keep_found, .ctx = &trial};
-    if (trial.list == NULL)
-        return err_nomem(err, "judging an image");
     int rc = fs_verify(fs, &sink, NULL, err);
     if (rc != 0) {
         repair_trial_free(&trial);
         return rc == PLAT_ENOMEM ? err_nomem(err, "judging an image") : rc;
     }
-    qsort(trial.list, trial.n, sizeof *trial.list, by_hash);
+    if (trial.n > 1)
+        qsort(trial.list, trial.n, sizeof *trial.list, by_hash);
     *ret = trial;
     return 0;
 }
