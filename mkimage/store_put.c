@@ -240,7 +240,7 @@ int store_put_files(const struct cli *cli, struct store *store, struct plat_err 
         rc = store_commit(store, err);
     cli_progress_done(&put.bar);
     if (rc == 0)
-        (void)fwrite(put.out.s, 1, put.out.len, stdout);
+        (void)fwrite(strbuf_str(&put.out), 1, put.out.len, stdout);
     strbuf_free(&put.out);
     return rc;
 }
