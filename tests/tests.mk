@@ -52,8 +52,7 @@ $(FREE)/obj/%.gen.o: $(B)/gen/%.gen.c
 	$(Q)$(CC) $(FREESTANDING_CFLAGS) -MMD -MP -c -o $@ $<
 $(FREE)/%.carried.o:
 	$(Q)$(LD) -r -o $@ $^
-	@for f in $$(nm -u $@ | sed 's/.* //'); do case " $(FREESTANDING_NEEDS) " in *" $$f "*) ;; \
-		*) echo "$* cannot be carried: it needs $$f"; rm -f $@; exit 1 ;; esac; done
+	@sh tests/carried.sh $@ $(FREESTANDING_NEEDS) || { rm -f $@; exit 1; }
 $(FREESTANDING:%=$(FREE)/%): $(FREE)/%: $(FREE)/%.carried.o $(FREE)/obj/examples/freestanding/%.o $(FREESTANDING_KERNEL:%=$(FREE)/obj/examples/freestanding/%.o)
 	$(call say,LINK,$@)
 	$(Q)$(CC) -nostdlib -static -no-pie -o $@ $^

@@ -80,12 +80,13 @@ hash_of() { sha256sum "$1" | cut -d' ' -f1; }
     "$PLAT" store put s.img - <hold >first &
     pid=$!
     exec 7>hold
-    # The first holds the lock as soon as it reads.
-    for _ in $(seq 200); do
-        run "$PLAT" store put s.img src/dir
-        [ "$status" -eq 2 ] && break
+    # Until the first has its lock: a second one that came too early would keep the first from it.
+    inode=$(stat -c %i s.img)
+    for _ in $(seq 500); do
+        if grep -q ":$inode " /proc/locks; then break; fi
         sleep 0.02
     done
+    run "$PLAT" store put s.img src/dir
     [ "$status" -eq 2 ]
     [[ $output == *"open for writing"* ]]
     "$PLAT" store ls s.img >/dev/null

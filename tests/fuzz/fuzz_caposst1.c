@@ -66,7 +66,7 @@ static void compare_readers(void)
     struct store *store = NULL;
     static struct st1_reader reader;
     struct plat_err err;
-    uint8_t buf[2 * ST1_BLOCK_BYTES];
+    static uint8_t buf[2 * ST1_BLOCK_BYTES];
     if (store_open(disk, &options, &store, &err) != 0)
         return;
     if (st1_reader_open(disk, (struct st1_buffer){buf, 2}, &reader, &err) != 0)

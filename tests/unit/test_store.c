@@ -326,6 +326,32 @@ static int check_extent(void *ctx, const struct extent *extent)
     return range_within(extent->place, dev->size_bytes) ? 0 : PLAT_EBUG;
 }
 
+/* The reader that has no memory of its own finds what the store finds, for each key that the table has. */
+static bool readers_agree(struct plat_dev *dev)
+{
+    static struct st1_reader reader;
+    static uint8_t buf[ST1_BLOCK_BYTES];
+    const struct store_options options = {0};
+    struct store *store = NULL;
+    struct plat_err err;
+    if (store_open(dev, &options, &store, &err) != 0)
+        return true;
+    bool agree = st1_reader_open(dev, (struct st1_buffer){buf, 1}, &reader, &err) == 0;
+    for (uint64_t i = 0; agree && i < store_count(store); i++) {
+        struct store_object want, found;
+        uint64_t index = 0;
+        store_entry(store, i, &want);
+        const bool live = store_find(store, want.key, &index);
+        if (live)
+            store_entry(store, index, &want);
+        agree = st1_reader_find(&reader, want.key, &found, &err) == (live ? 0 : PLAT_ENOTFOUND) &&
+                (!live || (want.offset == found.offset && want.size_bytes == found.size_bytes &&
+                           memcmp(want.key, found.key, sizeof want.key) == 0));
+    }
+    store_close(store);
+    return agree;
+}
+
 /* Superblock fields and entries get other values under checksums that are right. */
 static void test_hostile(void)
 {
@@ -369,6 +395,7 @@ static void test_hostile(void)
             stack_scrub(stack, &findings, NULL, NULL, &err) == PLAT_EBUG)
             wrong++;
         stack_close(stack);
+        wrong += !readers_agree(dev);
         /* A writer either refuses it or leaves it sound. */
         if (!goes_on(dev))
             continue;
@@ -377,6 +404,7 @@ static void test_hostile(void)
         if (store_open(dev, &reading, &store, &err) != 0 && wrong++ < 5)
             printf("# %d: a writer left what cannot be opened: %s\n", i, err.text);
         store_close(store);
+        wrong += !readers_agree(dev);
     }
     ok(wrong == 0 && opened > 1000,
        "made-up stores are judged, walked within their bounds, and written or refused");
