@@ -335,6 +335,7 @@ const struct fs_driver caposwf1_driver = {
     .walk = caposwf1_walk,
     .check = caposwf1_check,
     .scrub = caposwf1_scrub,
+    .repair = caposwf1_repair,
     .share = &wf1_share,
     .maker = &caposwf1_maker,
     .writer = &caposwf1_writer,

@@ -220,7 +220,11 @@ int wf1_extent_find(struct wf1_reader *reader, const struct wf1_node *node, uint
             *ret = extents[i];
             return 0;
         }
+        const uint32_t key = leaf->key;
         rc = wf1_cursor_next(&cursor, err);
+        /* Nor does a map that runs in circles go on for ever. */
+        if (rc == 0 && !cursor.end && cursor.leaf.key <= key)
+            return corrupt(err, cursor.leaf.block, "its extents do not lie behind those before");
     }
     return rc;
 }
@@ -329,8 +333,15 @@ int wf1_read(struct wf1_reader *reader, const struct wf1_node *node, uint64_t of
 
 /* ---- directories ---- */
 
-/* Names of the bottom block at the cursor, from `key` on. */
-static int leaf_names(struct wf1_cursor *cursor, wf1_name_fn *fn, void *ctx, struct plat_err *err)
+/* The name that came last: names ascend, so a directory that runs in circles ends. */
+struct last_name {
+    struct wf1_name name; /* bytes 0: none yet */
+    uint8_t bytes[WF1_NAME_MAX_BYTES];
+};
+
+/* Names of the bottom block at the cursor. */
+static int leaf_names(struct wf1_cursor *cursor, struct last_name *last, wf1_name_fn *fn, void *ctx,
+                      struct plat_err *err)
 {
     uint8_t copy[WF1_BLOCK_BYTES];
     const uint8_t *bytes;
@@ -339,11 +350,16 @@ static int leaf_names(struct wf1_cursor *cursor, wf1_name_fn *fn, void *ctx, str
         wf1_block(cursor->reader, (struct wf1_pointer){cursor->leaf.block, cursor->leaf.crc32c}, &bytes, err);
     if (rc != 0)
         return rc;
-    memcpy(copy, bytes, sizeof copy); /* fn may be slow, and a kernel's cache is small */
+    memcpy(copy, bytes, sizeof copy); /* fn may use the reader, whose cache this is */
     for (uint32_t i = 0; rc == 0 && i < cursor->leaf.count; i++) {
         struct wf1_name name;
         if (!wf1_name_decode(copy, &offset, &name))
             return corrupt(err, cursor->leaf.block, "its names do not fit in it");
+        if (last->name.bytes > 0 && wf1_name_compare(&last->name, &name) >= 0)
+            return corrupt(err, cursor->leaf.block, "its names are out of order");
+        memcpy(last->bytes, name.name, name.bytes);
+        last->name = name;
+        last->name.name = last->bytes;
         rc = fn(ctx, &name);
     }
     return rc;
@@ -353,11 +369,13 @@ int wf1_list(struct wf1_reader *reader, const struct wf1_node *dir, wf1_name_fn 
              struct plat_err *err)
 {
     struct wf1_cursor cursor;
+    struct last_name last;
+    last.name.bytes = 0;
     if (dir->kind != CAPOSWF1_NODE_KIND_DIRECTORY)
         return err_set(err, PLAT_EINVALID, "not a directory");
     int rc = wf1_cursor_seek(&cursor, reader, dir, 0, err);
     while (rc == 0 && !cursor.end) {
-        rc = leaf_names(&cursor, fn, ctx, err);
+        rc = leaf_names(&cursor, &last, fn, ctx, err);
         if (rc == 0)
             rc = wf1_cursor_next(&cursor, err);
     }
@@ -395,9 +413,11 @@ int wf1_lookup(struct wf1_reader *reader, const struct wf1_node *dir, const uint
         return err_set(err, PLAT_ENOTFOUND, "no such name");
     const struct wf1_name wanted = {.hash = wf1_name_hash(name, n), .bytes = (uint32_t)n, .name = name};
     struct looking looking = {.wanted = &wanted, .ret = &found};
+    struct last_name last;
+    last.name.bytes = 0;
     int rc = wf1_cursor_seek(&cursor, reader, dir, wanted.hash, err);
     while (rc == 0 && !cursor.end && cursor.leaf.key <= wanted.hash) {
-        rc = leaf_names(&cursor, look_at, &looking, err);
+        rc = leaf_names(&cursor, &last, look_at, &looking, err);
         if (rc == 0)
             rc = wf1_cursor_next(&cursor, err);
     }

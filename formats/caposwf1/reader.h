@@ -175,7 +175,7 @@ int wf1_read(struct wf1_reader *reader, const struct wf1_node *node, uint64_t of
 /* PLAT_ENOTFOUND: no such name. */
 int wf1_lookup(struct wf1_reader *reader, const struct wf1_node *dir, const uint8_t *name, size_t n,
                struct wf1_name *ret, struct plat_err *err);
-/* Calls fn for each name (valid during the call, which may not use the reader) until it returns other than 0. */
+/* Calls fn for each name (valid during the call, which may use the reader) until it returns other than 0. */
 typedef int wf1_name_fn(void *ctx, const struct wf1_name *name);
 int wf1_list(struct wf1_reader *reader, const struct wf1_node *dir, wf1_name_fn *fn, void *ctx,
              struct plat_err *err);

@@ -34,6 +34,7 @@ int caposwf1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err *
 int caposwf1_check(struct fs *fs, const struct finding_sink *sink, struct plat_err *err);
 int caposwf1_scrub(struct fs *fs, const struct finding_sink *sink, struct progress *progress,
                    struct plat_err *err);
+int caposwf1_repair(struct fs *fs, struct repair_plan *plan, struct plat_err *err);
 extern const struct fs_writer caposwf1_writer;
 
 #endif

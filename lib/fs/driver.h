@@ -145,8 +145,8 @@ struct fs_place {
  *
  * Changes are staged: this handle sees them at once, everybody else and the next power-up from the commit on, all of
  * them or none. A change that is refused (PLAT_EINVALID, PLAT_ENOTFOUND, PLAT_ELIMIT when there is no room) changes
- * nothing. After PLAT_EIO, PLAT_ENOMEM or PLAT_ECORRUPT the handle takes no more changes: the state on disk is the
- * last committed one, open it again. Nothing here reads a clock: times are the caller's. Take dev_lock before the
+ * nothing, nor does one that fails before it has begun. When one fails half done (PLAT_EIO, PLAT_ENOMEM, PLAT_ECORRUPT)
+ * the handle takes no more changes: the state on disk is the last committed one, open it again. Nothing here reads a clock: times are the caller's. Take dev_lock before the
  * handle is opened. Closing without finish is what a power cut does. */
 struct fs_writer {
     /* A file (empty), directory, symbolic link or special file. The name must be new. */
