@@ -2,6 +2,7 @@
 # tests/roundtrip.sh DIR: DIR into an image of each native format and back, compared. Ends with a line of figures for each.
 #
 #   caposro1   mk, verify --data, extract; content, kind, mode, time and target of everything are those of DIR
+#   caposwf1   likewise
 #   caposst1   every file put, verify --data, ls is what sha256sum says, every object extracted has the hash that is its name
 #
 # Reads PLAT and TMPDIR. Exit 0 only when everything is equal.
@@ -25,15 +26,22 @@ same() { # WHAT FILE FILE
 size() { numfmt --to=iec --suffix=B "$(stat -c %s "$1")"; }
 
 n_all=$(find "$source" -mindepth 1 | wc -l)
-begin; "$plat" mk caposro1 "$source" -o "$work/ro1.img" -O times=untrusted >/dev/null; made=$(took)
-begin; "$plat" verify --data --quiet "$work/ro1.img" || die "caposro1: verify"; verified=$(took)
-begin; "$plat" extract "$work/ro1.img" -C "$work/out"; extracted=$(took)
-listing "$source" >"$work/want"
-listing "$work/out" >"$work/got"
-same "caposro1: the listing" "$work/want" "$work/got"
-diff -r --no-dereference "$source" "$work/out" >"$work/differences" || { head "$work/differences" >&2; die "caposro1: contents"; }
-echo "caposro1: $n_all files and directories, $(size "$work/ro1.img"), equal; made in $made, verified in $verified, extracted in $extracted"
-rm -rf "$work/out" "$work/ro1.img"
+filesystem() { # FORMAT OPTION...: what mk makes of it comes back
+    local format=$1 image=$work/$1.img
+    shift
+    begin; "$plat" mk "$format" "$source" -o "$image" "$@" >/dev/null; made=$(took)
+    begin; "$plat" verify --data --quiet "$image" || die "$format: verify"; verified=$(took)
+    begin; "$plat" extract "$image" -C "$work/out"; extracted=$(took)
+    listing "$source" >"$work/want"
+    listing "$work/out" >"$work/got"
+    same "$format: the listing" "$work/want" "$work/got"
+    diff -r --no-dereference "$source" "$work/out" >"$work/differences" ||
+        { head "$work/differences" >&2; die "$format: contents"; }
+    echo "$format: $n_all files and directories, $(size "$image"), equal; made in $made, verified in $verified, extracted in $extracted"
+    rm -rf "$work/out" "$image"
+}
+filesystem caposro1 -O times=untrusted
+filesystem caposwf1
 
 mkdir "$work/none"
 (cd "$source" && find . -type f -print) | sed 's|^\./||' >"$work/files"

@@ -266,10 +266,15 @@ static int scrub_piece(struct scrub *scrub, const struct piece *piece)
     scrub->at = (uint64_t)piece->block + piece->blocks;
     if (rc != 0 || wf1_skips(scrub->vol->hooks, WF1_CHECK_DATA))
         return rc;
-    const uint32_t crc32c = hash_crc32c(0, bytes, n);
+    static const uint8_t none[WF1_BLOCK_BYTES];
+    uint32_t crc32c = hash_crc32c(0, bytes, n);
     const bool zeros = bytes_all(bytes + used, n - used, 0);
     if (crc32c == piece->crc32c && zeros)
         return 0;
+    /* With the zeros that should be there: are they all that is wrong? */
+    const uint32_t with_zeros = hash_crc32c(hash_crc32c(0, bytes, used), none, n - used);
+    if (!zeros && with_zeros == piece->crc32c)
+        crc32c = with_zeros;
     strbuf_printf(&path, "nodes[%u]", piece->node);
     if (path.failed)
         rc = err_nomem(scrub->err, "naming a node");

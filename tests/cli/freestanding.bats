@@ -43,7 +43,7 @@ same_refusal() { # FORMAT IMAGE PATH
 }
 
 @test "what is carried asks for mem* alone, and the programs for nothing" {
-    for f in caposro1 caposst1; do
+    for f in caposro1 caposst1 caposwf1; do
         sh "$root/tests/carried.sh" "$free/$f.carried.o" memcmp memcpy memmove memset
         nm "$free/$f.carried.o" | grep -q ' T dev_read'
         [ -z "$(nm -u "$free/$f")" ]
@@ -69,6 +69,22 @@ same_refusal() { # FORMAT IMAGE PATH
     [[ $output == "there is no 'nowhere' in this directory" ]]
     run "$free/caposro1" r.img dir
     [ "$status" -eq 2 ]
+}
+
+@test "caposwf1: every file as it was, also after it was changed in place" {
+    for block in 256 0; do
+        "$PLAT" mk caposwf1 src -o w.img --slack 1MiB -O "superblock=$block"
+        for f in $(cd src && find -- * -type f); do "$free/caposwf1" w.img "$f" | cmp - "src/$f"; done
+        seq 100000 120000 >new
+        "$PLAT" put w.img new /dir/sub/numbers
+        "$free/caposwf1" w.img dir/sub/numbers | cmp - new
+        "$PLAT" rm w.img /one.txt
+        run "$free/caposwf1" w.img one.txt
+        [ "$status" -eq 2 ]
+    done
+    damage w.img 100001
+    refusal caposwf1 w.img dir/sub/numbers
+    [[ $output == *"is damaged: its checksum should be"* ]]
 }
 
 @test "caposst1: every object that is there, none that was deleted" {

@@ -15,7 +15,7 @@ setup() {
     run bash "$root/tests/roundtrip.sh" "$tree"
     echo "$output"
     [ "$status" -eq 0 ]
-    [ "$(grep -c ', equal; ' <<<"$output")" -eq 2 ]
+    [ "$(grep -c ', equal; ' <<<"$output")" -eq 3 ]
 }
 
 @test "what does not come back as it was is noticed" {

@@ -14,6 +14,7 @@ static const struct native_format {
 } native_formats[] = {
     {"caposro1", "{\"times\": \"ntp-synced\"}", true},
     {"caposst1", "{\"version\": 2, \"shadow\": false}", false},
+    {"caposwf1", "{\"times\": \"ntp-synced\"}", true},
 };
 enum { N_NATIVE_FORMATS = sizeof native_formats / sizeof native_formats[0] };
 
