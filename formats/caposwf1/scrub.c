@@ -335,6 +335,8 @@ int caposwf1_scrub(struct fs *fs, const struct finding_sink *sink, struct progre
     scrub.window_first = scrub.window_n = 0;
     const uint64_t blocks = super->region_blocks;
     scrub.cap = blocks < MAX_PIECES ? (size_t)blocks + 1 : MAX_PIECES;
+    if (vol->hooks != NULL && vol->hooks->scrub_pieces != 0)
+        scrub.cap = vol->hooks->scrub_pieces;
     scrub.window_cap = blocks < WF1_EXTENT_BLOCKS   ? (uint64_t)WF1_EXTENT_BLOCKS
                        : blocks < MAX_WINDOW_BLOCKS ? blocks
                                                     : MAX_WINDOW_BLOCKS;

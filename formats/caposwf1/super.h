@@ -21,7 +21,8 @@ enum wf1_step {
     WF1_STEPS
 };
 struct wf1_hooks {
-    uint64_t skip; /* 1 << enum wf1_step */
+    uint64_t skip;       /* 1 << enum wf1_step */
+    size_t scrub_pieces; /* extents that scrub keeps in mind; 0: as many as it likes */
 };
 static inline bool wf1_skips(const struct wf1_hooks *hooks, enum wf1_step step)
 {

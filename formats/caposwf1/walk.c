@@ -95,7 +95,7 @@ static int walk_pair(struct walk *walk)
 struct radix {
     const char *bottom_path, *pointers_path;
     uint64_t in_path; /* what the number of a bottom block is multiplied with in its path */
-    uint64_t n_bottom;
+    uint64_t n_bottom, n_elements;
     int (*bottom)(struct walk *walk, uint64_t index, const uint8_t *bytes, uint64_t offset);
 };
 
@@ -149,7 +149,7 @@ static int walk_tree(struct walk *walk, const struct radix *tree, const char *ty
                      struct wf1_pointer root, uint32_t levels)
 {
     const struct walk_sink *sink = walk->sink;
-    const uint64_t count = tree->n_bottom * tree->in_path;
+    const uint64_t count = tree->n_elements;
     int rc = 0;
     if (sink->array != NULL && wf1_walk_wants(walk, tree->bottom_path))
         rc = sink->array(sink->ctx, tree->bottom_path, count,
@@ -215,11 +215,11 @@ static int walk_rest(struct walk *walk)
 static int walk_region(struct walk *walk)
 {
     const struct wf1_super *super = &walk->reader->super;
-    const struct radix nodes = {"nodes", "node_pointers", WF1_RECORDS,
-                                wf1_nodes_impossible(super) ? 0 : div_up_u64(super->node_count, WF1_RECORDS),
-                                nodes_bottom};
-    const struct radix bitmap = {"bitmap", "bitmap_pointers", 1, div_up_u64(super->region_blocks, WF1_BITS),
-                                 bitmap_bottom};
+    const uint64_t n_nodes = wf1_nodes_impossible(super) ? 0 : super->node_count;
+    const uint64_t n_leaves = div_up_u64(super->region_blocks, WF1_BITS);
+    const struct radix nodes = {"nodes", "node_pointers", WF1_RECORDS, div_up_u64(n_nodes, WF1_RECORDS),
+                                n_nodes, nodes_bottom};
+    const struct radix bitmap = {"bitmap", "bitmap_pointers", 1, n_leaves, n_leaves, bitmap_bottom};
     int rc = walk_tree(walk, &bitmap, "bitmap_block", super->bitmap, super->bitmap_levels);
     if (rc == 0)
         rc = walk_tree(walk, &nodes, "extent_node", super->nodes, super->node_levels);

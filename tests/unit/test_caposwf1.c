@@ -1,147 +1,12 @@
-/* CAPOSWF1 as it is read and judged: every bit of a small image, planted faults behind right checksums, truncations,
- * random bytes, superblocks torn and damaged, walks that cover each byte once.
+/* CAPOSWF1 as it is read and judged: every bit of a small image, superblocks torn and damaged, truncations, random
+ * bytes, walks that cover each byte once, reading.
  *
- * Catches: a byte that nothing covers, a rule that check forgets, a reader that follows a loop, two drivers that claim
- * the same bytes twice. */
-#include <stdlib.h>
+ * Catches: a byte that nothing covers, a state after a power cut that is called damaged, a reader that follows a
+ * circle, a walk that has a byte twice. */
 #include <time.h>
 
-#include "formats/caposwf1/writer.h"
-#include "lib/fs/verify.h"
-#include "tests/unit/caposwf1_seal.h"
-#include "tests/unit/finding_words.h"
-#include "tests/unit/tap.h"
-
-struct image_of {
-    struct plat_dev *dev;
-    uint8_t *bytes;
-    size_t n;
-    uint64_t superblock;
-};
-
-static struct plat_err err;
-
-static void die(const char *what)
-{
-    printf("Bail out! %s: %s\n", what, err.text);
-    exit(1);
-}
-
-/* ---- an image ---- */
-
-static uint64_t add(struct fs *fs, uint64_t dir, const char *name, enum tree_kind kind, const char *target)
-{
-    const struct fs_place place = {dir, name};
-    const struct fs_new what = {.kind = kind,
-                                .mode = 0644,
-                                .uid = 7,
-                                .target = target,
-                                .device = kind == TREE_CHAR ? 0x503 : 0,
-                                .created = {FS_CLOCK_STATED, 1700000000000000000},
-                                .modified = {FS_CLOCK_UNTRUSTED, -1500000000}};
-    uint64_t node;
-    if (caposwf1_writer.create(fs, &place, &what, &node, &err) != 0)
-        die(name);
-    return node;
-}
-
-static void put(struct fs *fs, uint64_t node, uint64_t offset, size_t n)
-{
-    static uint8_t content[70000];
-    for (size_t i = 0; i < sizeof content; i++)
-        content[i] = (uint8_t)(i * 7 + 1);
-    if (caposwf1_writer.write(fs, node, offset, content, n, &err) != 0)
-        die("writing");
-}
-
-/* Nodes of the image below, in the order in which they are made. */
-enum { DIR_A = 1, FILE_SMALL, FILE_SPARSE, LINK, CHAR_DEVICE, EMPTY, DIR_B, FIRST_NAME };
-
-/* A bit of everything: a file with a tree of extents, a directory with several blocks, free records. */
-static struct image_of make(uint64_t blocks, uint64_t superblock, unsigned n_names)
-{
-    struct image_of ret = {.superblock = superblock};
-    const struct wf1_shape shape = {.superblock_block = (uint32_t)superblock,
-                                    .region_first_block = superblock + 2,
-                                    .region_blocks = blocks - superblock - 2,
-                                    .uuid = {1, 2, 3},
-                                    .label = "TEST"};
-    const struct fs_open_options options = {.writable = true};
-    struct volume *vol = NULL;
-    if (dev_open_memory(blocks * WF1_BLOCK_BYTES, "image", &ret.dev, &err) != 0 ||
-        wf1_format(ret.dev, &shape, &err) != 0 ||
-        wf1_volume_open(ret.dev, NULL, &options, NULL, &vol, &err) != 0)
-        die("making");
-    struct fs *fs = &vol->fs;
-    const uint64_t a = add(fs, 0, "a", TREE_DIR, NULL);
-    put(fs, add(fs, a, "small", TREE_FILE, NULL), 0, 700);
-    const uint64_t sparse = add(fs, a, "sparse", TREE_FILE, NULL);
-    for (uint64_t i = 0; i < 6; i++)
-        put(fs, sparse, i * WF1_EXTENT_BYTES + 512 * i, 100);
-    (void)add(fs, 0, "link", TREE_SYMLINK, "a/small");
-    (void)add(fs, 0, "null", TREE_CHAR, NULL);
-    (void)add(fs, 0, "empty", TREE_FILE, NULL);
-    const uint64_t b = add(fs, a, "b", TREE_DIR, NULL);
-    for (unsigned i = 0; i < n_names; i++) {
-        char name[40];
-        (void)snprintf(name, sizeof name, "a longer name for a file, %u", i);
-        (void)add(fs, b, name, TREE_FIFO, NULL);
-    }
-    for (unsigned i = 0; i < n_names; i += 5) {
-        char name[40];
-        (void)snprintf(name, sizeof name, "a longer name for a file, %u", i);
-        const struct fs_place place = {b, name};
-        if (caposwf1_writer.remove(fs, &place, &err) != 0)
-            die("removing");
-    }
-    if (caposwf1_writer.finish(fs, &err) != 0)
-        die("finishing");
-    wf1_volume_close(vol);
-    ret.bytes = dev_memory_bytes(ret.dev);
-    ret.n = (size_t)(blocks * WF1_BLOCK_BYTES);
-    return ret;
-}
-
-/* ---- judging ---- */
-
-/* Errors that check and scrub find by themselves, as the tests of power cuts call them. */
-static unsigned judge_fast(struct plat_dev *dev, const struct wf1_hooks *hooks, struct words *ret)
-{
-    const struct fs_open_options options = {.degraded = true};
-    const struct finding_sink sink = {.fn = keep, .ctx = ret};
-    struct volume *vol = NULL;
-    ret->n = 0;
-    ret->text[0] = '\0';
-    if (wf1_volume_open(dev, NULL, &options, hooks, &vol, &err) != 0) {
-        (void)snprintf(ret->text, sizeof ret->text, "[open] %s", err.text);
-        return ret->n = 1;
-    }
-    if (caposwf1_check(&vol->fs, &sink, &err) != 0 || caposwf1_scrub(&vol->fs, &sink, NULL, &err) != 0)
-        die("judging");
-    wf1_volume_close(vol);
-    return ret->n;
-}
-
-/* As plat verify --data. */
-static unsigned judge(struct plat_dev *dev, struct words *ret)
-{
-    const struct stack_options options = {.degraded = true};
-    const struct finding_sink sink = {.fn = keep, .ctx = ret};
-    struct stack *stack = NULL;
-    ret->n = 0;
-    ret->text[0] = '\0';
-    if (stack_open(dev, &options, &stack, &err) != 0) {
-        (void)snprintf(ret->text, sizeof ret->text, "[open] %s", err.text);
-        return ret->n = 1;
-    }
-    int rc = stack_verify(stack, &sink, NULL, &err);
-    if (rc == 0)
-        rc = stack_scrub(stack, &sink, NULL, NULL, &err);
-    if (rc != 0 || stack->n_layers != 1 || stack->layers[0].driver != &caposwf1_driver)
-        ret->n = 0; /* not an answer */
-    stack_close(stack);
-    return ret->n;
-}
+#include "tests/fuzz/exercise.h"
+#include "tests/unit/caposwf1_shell.h"
 
 static void test_sound(void)
 {
@@ -192,10 +57,333 @@ static void test_speed(void)
     dev_close(image.dev);
 }
 
+/* ---- superblocks ---- */
+
+static void test_pair(void)
+{
+    struct image_of image = make(100, 0, 10);
+    uint8_t other[WF1_BLOCK_BYTES], sound[2 * WF1_BLOCK_BYTES];
+    uint8_t *first = image.bytes, *second = image.bytes + WF1_BLOCK_BYTES;
+    struct wf1_super super;
+    struct words words;
+    memcpy(sound, image.bytes, sizeof sound);
+    wf1_super_decode(first, &super);
+    super.generation += 5;
+    wf1_super_encode(&super, other);
+    memcpy(first, other, 248);
+    ok(judge_fast(image.dev, NULL, &words) == 0 && strcmp(words.text, "[wf1-torn superblock] ") == 0 &&
+           judge(image.dev, &words) == 0,
+       "a torn superblock is a note: %s", words.text);
+    memcpy(image.bytes, sound, sizeof sound);
+    memcpy(second, other, 16);
+    ok(judge_fast(image.dev, NULL, &words) == 0 && strcmp(words.text, "[wf1-torn copy] ") == 0 &&
+           judge(image.dev, &words) == 0,
+       "a torn copy is a note: %s", words.text);
+    memcpy(second, other, sizeof other);
+    ok(judge_fast(image.dev, NULL, &words) == 1 && strcmp(words.text, "[wf1-copy copy] ") == 0,
+       "a copy that is another state is an error: %s", words.text);
+    super.writing = true;
+    super.nodes.crc32c ^= 1; /* of what may be gone */
+    wf1_super_encode(&super, second);
+    image.bytes[image.n - 1] = 1;
+    ok(judge_fast(image.dev, NULL, &words) == 0 && strcmp(words.text, "[wf1-writing copy] ") == 0 &&
+           judge(image.dev, &words) == 0,
+       "a writer at work is a note, whatever is in free blocks: %s", words.text);
+    memset(first, 0, WF1_BLOCK_BYTES);
+    ok(judge_fast(image.dev, NULL, &words) > 0, "the copy that a writer left does not stand in: %s",
+       words.text);
+    memcpy(image.bytes, sound, sizeof sound);
+    memset(first, 0, WF1_BLOCK_BYTES);
+    image.bytes[image.n - 1] = 0;
+    ok(judge_fast(image.dev, NULL, &words) == 1 && judge(image.dev, &words) > 0,
+       "a superblock that is gone is an error, and the copy is read: %s", words.text);
+    memcpy(image.bytes, sound, sizeof sound);
+    const struct caposwf1_superblock_mut m = {first};
+    caposwf1_superblock_set_version(m, 2);
+    caposwf1_superblock_seal(m);
+    memcpy(second, first, WF1_BLOCK_BYTES);
+    struct fs_probe_result probe;
+    struct fs *fs = NULL;
+    ok(fs_probe_one(&caposwf1_driver, image.dev, NULL, &probe, &err) == 0 && probe.score == FS_PROBE_YES &&
+           strstr(probe.refusal, "version 2") != NULL &&
+           fs_open(&caposwf1_driver, image.dev, NULL, &fs, &err) == PLAT_EUNSUPPORTED,
+       "version 2 is refused by name: %s", probe.refusal);
+    dev_close(image.dev);
+}
+
+static void test_outside(void)
+{
+    static const uint64_t places[] = {0, 200 * 512 + 7, 256 * 512 - 1, 359 * 512, 360 * 512 - 1};
+    struct image_of image = make(360, 256, 10);
+    const struct caposwf1_superblock_mut m = super_of(&image);
+    struct words words;
+    bool all = true, none = true;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        image.bytes[places[i]] = 1;
+        all = all && judge_fast(image.dev, NULL, &words) == 1 && judge(image.dev, &words) == 1;
+        image.bytes[places[i]] = 0;
+    }
+    ok(all, "bytes before the superblocks and behind the last file are found");
+    caposwf1_superblock_set_state(m, CAPOSWF1_STATE_SHARED);
+    reseal_image(image.bytes, image.n, 256);
+    for (size_t i = 0; i < 3; i++) {
+        image.bytes[places[i]] = 1;
+        none = none && judge_fast(image.dev, NULL, &words) == 0 && judge(image.dev, &words) == 0;
+        image.bytes[places[i]] = 0;
+    }
+    ok(none, "and are another's business in an image that is shared");
+    dev_close(image.dev);
+}
+
+/* ---- hostile bytes ---- */
+
+static void test_cut_short(void)
+{
+    struct image_of image = make(100, 0, 10);
+    struct words words;
+    unsigned missed = 0;
+    for (size_t n = 0; n < image.n; n += 61) {
+        struct plat_dev *dev = NULL;
+        if (dev_open_const(image.bytes, n, "cut", &dev, &err) != 0)
+            die("cutting");
+        missed += judge_fast(dev, NULL, &words) == 0;
+        (void)judge(dev, &words);
+        dev_close(dev);
+    }
+    ok(missed == 0, "an image that is cut short is never sound");
+    dev_close(image.dev);
+}
+
+/* ---- each byte once ---- */
+
+struct coverage {
+    uint8_t *seen; /* by byte */
+    size_t n;
+    uint64_t twice;
+};
+static int cover(void *ctx, const struct extent *extent)
+{
+    struct coverage *coverage = ctx;
+    for (uint64_t i = extent->place.start; i < extent->place.start + extent->place.bytes; i++)
+        coverage->twice += i >= coverage->n || coverage->seen[i]++ != 0;
+    return 0;
+}
+
+/* Bytes that a walk leaves out or has twice. */
+static uint64_t uncovered(const struct image_of *image)
+{
+    const struct fs_open_options options = {.degraded = true};
+    struct coverage coverage = {.seen = calloc(image->n, 1), .n = image->n};
+    const struct walk_sink sink = {.ctx = &coverage, .elements = true, .extent = cover};
+    struct fs *fs = NULL;
+    if (coverage.seen == NULL)
+        die("memory");
+    uint64_t missing = image->n;
+    if (fs_open(&caposwf1_driver, image->dev, &options, &fs, &err) == 0) {
+        if (caposwf1_walk(fs, &sink, &err) != 0)
+            die("walking");
+        for (size_t i = 0; i < image->n; i++)
+            missing -= coverage.seen[i] != 0;
+        fs_close(fs);
+    } else {
+        missing = 0;
+    }
+    free(coverage.seen);
+    return missing + coverage.twice;
+}
+
+static uint64_t next_random(uint64_t *seed)
+{
+    *seed = *seed * 6364136223846793005u + 1442695040888963407u;
+    return *seed >> 16;
+}
+
+/* A few bytes become others, with right checksums: nothing crashes or hangs, and no byte is walked twice. */
+static void test_random(unsigned rounds)
+{
+    struct image_of image = make(100, 0, 22);
+    uint8_t *sound = malloc(image.n);
+    struct words words;
+    uint64_t seed = 7;
+    unsigned found = 0, overlaps = 0;
+    if (sound == NULL)
+        die("memory");
+    memcpy(sound, image.bytes, image.n);
+    for (unsigned round = 0; round < rounds; round++) {
+        for (uint64_t i = next_random(&seed) % 6; i < 6; i++) {
+            const uint64_t value = next_random(&seed);
+            image.bytes[next_random(&seed) % (60 * WF1_BLOCK_BYTES)] =
+                (uint8_t)(value % 3 == 0 ? value / 3 : value % 4);
+        }
+        reseal_image(image.bytes, image.n, 0);
+        found += judge_fast(image.dev, NULL, &words) > 0;
+        overlaps += uncovered(&image) != 0;
+        if (round % 8 == 0) {
+            exercise(image.dev, true);
+            exercise(image.dev, false);
+        }
+        memcpy(image.bytes, sound, image.n);
+    }
+    ok(found > rounds / 3, "%u of %u images with other bytes are not sound", found, rounds);
+    ok(overlaps == 0, "and a walk has each byte of each once");
+    free(sound);
+    dev_close(image.dev);
+}
+
+static void test_coverage(void)
+{
+    struct image_of small = make(100, 0, 22), lead = make(360, 256, 10), large = make(3000, 0, 700);
+    ok(uncovered(&small) == 0 && uncovered(&lead) == 0 && uncovered(&large) == 0,
+       "a walk has each byte once");
+    dev_close(small.dev);
+    dev_close(lead.dev);
+    dev_close(large.dev);
+}
+
+/* ---- hooks, batches, reading ---- */
+
+static void test_hooks(void)
+{
+    struct image_of image = make(100, 0, 10);
+    static const struct {
+        enum wf1_step step;
+        const char *what;
+    } cases[] = {{WF1_CHECK_DATA, "contents"},
+                 {WF1_CHECK_FREE, "free blocks"},
+                 {WF1_CHECK_BITMAP, "the bitmap"},
+                 {WF1_CHECK_BLOCKS, "blocks of metadata"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct wf1_hooks hooks = {.skip = 1u << cases[i].step};
+        struct words words;
+        uint8_t *at = i == 0   ? below_of(&image, FILE_SMALL)
+                      : i == 1 ? image.bytes + image.n - 1
+                      : i == 2 ? bottom_of(&image, false, 0) + 12
+                               : record_of(&image, EMPTY) + CAPOSWF1_NODE_HEAD_UID_OFFSET;
+        *at ^= 1;
+        if (i == 2)
+            reseal_image(image.bytes, image.n, 0);
+        const unsigned found = judge_fast(image.dev, NULL, &words);
+        ok(found > 0 && judge_fast(image.dev, &hooks, &words) == 0, "what is not asked is not found: %s",
+           cases[i].what);
+        *at ^= 1;
+        reseal_image(image.bytes, image.n, 0);
+    }
+    dev_close(image.dev);
+}
+
+/* More extents than scrub keeps in mind: passes over the metadata until all have been read. */
+static void test_batches(void)
+{
+    struct image_of image = make(6000, 0, 10);
+    const struct fs_open_options options = {.writable = true};
+    struct volume *vol = NULL;
+    unsigned missed = 0;
+    if (wf1_volume_open(image.dev, NULL, &options, NULL, &vol, &err) != 0)
+        die("opening");
+    for (unsigned i = 0; i < 40; i++) {
+        char name[20];
+        (void)snprintf(name, sizeof name, "file %u", i);
+        const uint64_t file = add(&vol->fs, 0, name, TREE_FILE, NULL);
+        for (uint64_t at = 0; at < 12; at++)
+            put(&vol->fs, file, (11 - at) * WF1_EXTENT_BYTES, 1 + 40 * at);
+    }
+    if (caposwf1_writer.finish(&vol->fs, &err) != 0)
+        die("finishing");
+    wf1_volume_close(vol);
+    for (size_t pieces = 1; pieces < 600; pieces = pieces * 3 + 1) {
+        const struct wf1_hooks hooks = {.scrub_pieces = pieces};
+        struct words words;
+        ok(judge_fast(image.dev, &hooks, &words) == 0, "sound, %zu extents at a time", pieces);
+        for (size_t at = 0; at < image.n; at += 8191) {
+            image.bytes[at] ^= 4;
+            missed += judge_fast(image.dev, &hooks, &words) == 0;
+            image.bytes[at] ^= 4;
+        }
+    }
+    ok(missed == 0, "bytes that change are found in every batch");
+    dev_close(image.dev);
+}
+
+struct visiting {
+    struct fs *fs;
+    uint64_t dir;
+    unsigned n, wrong;
+};
+static int visit_again(void *ctx, const struct fs_dirent *entry)
+{
+    struct visiting *visiting = ctx;
+    struct fs_stat stat;
+    uint64_t node = 0;
+    visiting->n++;
+    visiting->wrong += caposwf1_driver.lookup(visiting->fs, visiting->dir, entry->name, &node, &err) != 0 ||
+                       node != entry->node || caposwf1_driver.stat(visiting->fs, node, &stat, &err) != 0 ||
+                       stat.kind != entry->kind;
+    return 0;
+}
+
+static void test_reading(void)
+{
+    struct image_of image = make(3000, 0, 900);
+    struct visiting visiting = {0};
+    struct strbuf text = {0};
+    struct fs_stat stat;
+    struct fs_space space;
+    struct fs *fs = NULL;
+    uint64_t node = 0;
+    uint8_t buf[2000];
+    size_t got = 0;
+    if (fs_open(&caposwf1_driver, image.dev, NULL, &fs, &err) != 0)
+        die("opening");
+    visiting.fs = fs;
+    ok(fs_resolve(fs, "/a/b", &visiting.dir, &err) == 0 &&
+           caposwf1_driver.readdir(fs, visiting.dir, visit_again, &visiting, &err) == 0 &&
+           visiting.n == 720 && visiting.wrong == 0,
+       "names are found while their directory is read: %u, %u wrong", visiting.n, visiting.wrong);
+    ok(fs_resolve(fs, "/a/small", &node, &err) == 0 && caposwf1_driver.stat(fs, node, &stat, &err) == 0 &&
+           stat.size_bytes == 700 && stat.mode == 0644 && stat.uid == 7 && stat.mtime_s == -2 &&
+           stat.mtime_ns == 500000000 && stat.has_mtime && stat.modified.clock == FS_CLOCK_UNTRUSTED &&
+           stat.created.clock == FS_CLOCK_STATED && stat.created.ns == 1700000000000000000,
+       "a file has its size, owner and times");
+    ok(caposwf1_driver.read(fs, node, 699, buf, sizeof buf, &got, &err) == 0 && got == 1 &&
+           buf[0] == (uint8_t)(699 * 7 + 1) &&
+           caposwf1_driver.read(fs, node, UINT64_MAX, buf, sizeof buf, &got, &err) == 0 && got == 0,
+       "reads end with the file");
+    ok(fs_resolve(fs, "/a/sparse", &node, &err) == 0 &&
+           caposwf1_driver.read(fs, node, WF1_EXTENT_BYTES + 500, buf, 20, &got, &err) == 0 && got == 20 &&
+           buf[11] == 0 && buf[12] == 1,
+       "a hole reads as zeros");
+    ok(fs_resolve(fs, "/link", &node, &err) == 0 && caposwf1_driver.readlink(fs, node, &text, &err) == 0 &&
+           strcmp(strbuf_str(&text), "a/small") == 0 &&
+           caposwf1_driver.read(fs, node, 0, buf, 1, &got, &err) == PLAT_EINVALID,
+       "the target of a link");
+    ok(fs_resolve(fs, "/null", &node, &err) == 0 && caposwf1_driver.stat(fs, node, &stat, &err) == 0 &&
+           stat.kind == TREE_CHAR && stat.device == 0x503,
+       "a device");
+    ok(fs_resolve(fs, "/a/smal", &node, &err) == PLAT_ENOTFOUND &&
+           fs_resolve(fs, "/a/small.", &node, &err) == PLAT_ENOTFOUND &&
+           fs_resolve(fs, "/empty/x", &node, &err) == PLAT_ENOTFOUND,
+       "names near by are not found");
+    ok(caposwf1_driver.space(fs, &space, &err) == 0 && space.total_bytes == 2998 * 512 &&
+           space.n_files == 727 && strcmp(space.label, "TEST") == 0,
+       "space");
+    strbuf_free(&text);
+    fs_close(fs);
+    dev_close(image.dev);
+}
+
 int main(void)
 {
+    const unsigned share = tap_share();
     test_sound();
+    test_pair();
+    test_outside();
+    test_cut_short();
+    test_coverage();
+    test_random(20000 / share);
+    test_hooks();
+    test_batches();
+    test_reading();
     test_speed();
-    test_every_bit(100, 0, 64);
+    test_every_bit(100, 0, 128);
     return tap_done();
 }
