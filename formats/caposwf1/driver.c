@@ -311,8 +311,11 @@ static size_t wf1_own(struct fs *fs, struct range ret[FS_SHARE_RANGES])
     }
     ret[n++] =
         (struct range){(uint64_t)super->superblock_block * WF1_BLOCK_BYTES, 2 * (uint64_t)WF1_BLOCK_BYTES};
-    ret[n++] =
-        (struct range){super->region_first_block * WF1_BLOCK_BYTES, super->region_blocks * WF1_BLOCK_BYTES};
+    /* A writer that was cut off while it took in more room at the end may have written there. */
+    const uint64_t first = super->region_first_block * WF1_BLOCK_BYTES;
+    const uint64_t bytes =
+        vol->pair.clean ? super->region_blocks * WF1_BLOCK_BYTES : fs->dev->size_bytes - first;
+    ret[n++] = (struct range){first, bytes};
     return n;
 }
 static const struct fs_share wf1_share = {

@@ -352,13 +352,13 @@ int caposwf1_scrub(struct fs *fs, const struct finding_sink *sink, struct progre
     if (rc == 0)
         rc = scrub_outside(&scrub, (superblock + 2) * WF1_BLOCK_BYTES, first * WF1_BLOCK_BYTES,
                            "between superblocks and region");
-    progress_add(progress, first * WF1_BLOCK_BYTES);
+    progress_add(progress, super->shared ? 2 * (uint64_t)WF1_BLOCK_BYTES : first * WF1_BLOCK_BYTES);
     if (rc == 0)
         rc = scrub_region(&scrub);
     /* A writer that was cut off while it took in more room may have written there. */
     if (rc == 0 && vol->pair.clean)
         rc = scrub_outside(&scrub, end, image_end, "behind the region");
-    progress_add(progress, image_end - end);
+    progress_add(progress, super->shared ? 0 : image_end - end);
     free(memory);
     return rc;
 }

@@ -15,3 +15,15 @@ golden_source() { # ARCHIVE
     touch -d '1960-01-01 00:00:00 UTC' tree/etc/none
     "$PLAT" mk tar tree -o "$1" -O node=dev/console:c:5:1:0600,dev/disk:b:8:16:0660
 }
+
+# A CAPOSWF1 of it, and a capos-data with two objects beside, as plat hex prints them, with the SHA-256 of the image.
+golden_text() { { "$PLAT" hex image; sha256sum <image; } >"$1"; }
+golden_caposwf1() { # FILE
+    "$PLAT" mk caposwf1 tree.tar -o image --label GOLDEN --uuid 12345678-9abc-4def-8123-456789abcdef -O times=ntp-synced >/dev/null
+    golden_text "$1"
+}
+golden_capos_data() { # FILE
+    printf 'an object' >object
+    "$PLAT" mk capos-data -o image --compact --seed tree.tar --seed-object object --seed-object tree/bin/block >/dev/null
+    golden_text "$1"
+}

@@ -14,3 +14,5 @@ make() { # FILE OPTION...
 }
 make caposro1-v1.txt
 make caposro1-v2.txt -O times=ntp-synced
+golden_caposwf1 "$here/caposwf1-v1.txt"
+golden_capos_data "$here/capos-data.txt"
