@@ -61,7 +61,7 @@ $(foreach f,$(FREESTANDING),$(eval $(FREE)/$f.carried.o: $(call freestanding_obj
 .SECONDARY: $(FREESTANDING:%=$(FREE)/obj/%.gen.o) $(FREESTANDING:%=$(FREE)/%.carried.o)
 -include $(shell find $(B)/freestanding -name '*.d' 2>/dev/null)
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
-$(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store $(B)/unit/test_repair: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
+$(B)/unit/test_fault_caposwf1 $(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store $(B)/unit/test_repair: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
 
 .PHONY: deps-build deps-test
 deps-build:
@@ -81,9 +81,9 @@ check-built: all freestanding $(UNIT_BIN) $(AGREE_BIN) $(B)/unit/crash
 CRASH_STATES ?= 5000000
 .PHONY: check-crash
 check-crash: all $(B)/unit/crash
-	@$(B)/unit/crash caposst1 --mutations
-	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 20000
-	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 0 --resume 100
+	@for format in caposst1 caposwf1; do $(B)/unit/crash $$format --mutations && \
+		$(B)/unit/crash $$format --states $(CRASH_STATES) --epoch 20000 && \
+		$(B)/unit/crash $$format --states $(CRASH_STATES) --epoch 0 --resume 100 || exit 1; done
 # Flipped bits in earnest; `make check` tries a tenth.
 FLIPS ?= 100000
 .PHONY: check-flips
