@@ -8,7 +8,7 @@
 #include "tests/crash/verdict.h"
 #include "tests/crash/wf1_work.h"
 
-enum { JUDGE_NAMES = 256, JUDGE_DEPTH = 64 };
+enum { JUDGE_NAMES = MODEL_NODES, JUDGE_DEPTH = 64 };
 
 /* ---- the digest of what a filesystem holds ---- */
 

@@ -22,11 +22,9 @@ void model_name(unsigned name, char ret[MODEL_NAME_BYTES])
         return;
     }
     /* Every third fills a good part of a block of names; one is as long as names may be. */
-    const size_t n = name % 3 != 0 ? 3 : name == MODEL_NAMES - 1 ? MODEL_NAME_BYTES - 1 : 100 + name;
+    const size_t n = name % 3 != 0 ? 4 : name == MODEL_NAMES - 1 ? MODEL_NAME_BYTES - 1 : 100 + name % 64;
     memset(ret, 'n', n);
-    ret[n - 2] = (char)('0' + name / 10);
-    ret[n - 1] = (char)('0' + name % 10);
-    ret[n] = '\0';
+    (void)snprintf(ret + n - 3, 4, "%03u", name % 1000);
 }
 
 int model_find(const struct model *model, int dir, unsigned name)
