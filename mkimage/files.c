@@ -10,25 +10,12 @@ enum { NS_PER_S = 1000000000, MODE_MAX = 07777 };
 
 /* ---- finding the filesystem ---- */
 
-/* The layer called `n` bytes of prefix: its prefix, p<N>, or its partition's name; NULL: none. */
-static struct stack_layer *layer_named(struct stack *stack, const char *prefix, size_t n)
-{
-    for (size_t i = 0; n > 0 && i < stack->n_layers; i++) {
-        struct stack_layer *layer = &stack->layers[i];
-        const char *const names[] = {layer->prefix, layer->alias,
-                                     layer->from_table ? layer->partition.name : ""};
-        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
-            if (strlen(names[k]) == n && memcmp(names[k], prefix, n) == 0)
-                return layer;
-    }
-    return NULL;
-}
-
 /* "data:/etc/motd": the layer, and the path behind the colon. Other texts are paths as they stand. */
 static const char *split_path(const struct files *files, const char *text, struct stack_layer **ret)
 {
     const char *colon = text[0] == '/' ? NULL : strstr(text, ":/");
-    *ret = colon != NULL ? layer_named(files->stack, text, (size_t)(colon - text)) : NULL;
+    *ret =
+        colon != NULL && colon > text ? stack_layer_named(files->stack, text, (size_t)(colon - text)) : NULL;
     return *ret != NULL ? colon + 1 : text;
 }
 
