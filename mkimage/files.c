@@ -41,9 +41,9 @@ static int not_writable(const struct fs_driver *driver, struct plat_err *err)
 }
 
 /* The only filesystem that can be changed. */
-static int only_layer(struct files *files, struct plat_err *err)
+static int only_layer(struct stack *stack, struct stack_layer **ret, struct plat_err *err)
 {
-    struct stack *stack = files->stack;
+    struct stack_layer *found = NULL;
     const struct fs_driver *other = NULL;
     for (size_t i = 0; i < stack->n_layers; i++) {
         struct stack_layer *layer = &stack->layers[i];
@@ -53,31 +53,36 @@ static int only_layer(struct files *files, struct plat_err *err)
             other = layer->driver;
             continue;
         }
-        if (files->layer != NULL)
+        if (found != NULL)
             return err_set(err, PLAT_EINVALID,
                            "more than one filesystem in it can be changed: name the partition with -p");
-        files->layer = layer;
+        found = layer;
     }
-    return files->layer == NULL ? not_writable(other, err) : 0;
+    if (found == NULL)
+        return not_writable(other, err);
+    *ret = found;
+    return 0;
 }
 
 static int find_layer(struct files *files, const char *const *paths, size_t n_paths, struct plat_err *err)
 {
+    struct stack_layer *found = NULL;
     for (size_t i = 0; i < n_paths; i++) {
         struct stack_layer *layer;
         (void)split_path(files, paths[i], &layer);
-        if (layer != NULL && files->layer != NULL && layer != files->layer)
+        if (layer != NULL && found != NULL && layer != found)
             return err_set(err, PLAT_EINVALID, "the paths lie in different partitions: one at a time");
         if (layer != NULL)
-            files->layer = layer;
+            found = layer;
     }
-    if (files->layer == NULL) {
-        int rc = only_layer(files, err);
-        if (rc != 0)
-            return rc;
-    }
-    files->driver = files->layer->driver;
-    return files->driver == NULL || files->driver->writer == NULL ? not_writable(files->driver, err) : 0;
+    int rc = found == NULL ? only_layer(files->stack, &found, err) : 0;
+    if (rc != 0)
+        return rc;
+    if (found->driver == NULL || found->driver->writer == NULL)
+        return not_writable(found->driver, err);
+    files->layer = found;
+    files->driver = found->driver;
+    return 0;
 }
 
 int files_enter(struct files *files, const char *const *paths, size_t n_paths, struct plat_err *err)

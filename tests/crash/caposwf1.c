@@ -183,7 +183,7 @@ static int resume_file(struct volume *vol, uint64_t seed, uint64_t *ret_change, 
     if (rc == 0) {
         uint8_t block[WF1_BLOCK_BYTES] = {0};
         plain.size_bytes = 1000;
-        memcpy(block + 700 - WF1_BLOCK_BYTES, bytes, 300);
+        memcpy(block + (700 - WF1_BLOCK_BYTES), bytes, 300);
         plain.content = digest_block(1, block);
     }
     if (rc == 0 && (rc = caposwf1_writer.rename(&vol->fs, &place, &to, err)) == 0)

@@ -73,17 +73,17 @@ static struct model_block *block_find(struct model *model, int node, uint64_t at
 static struct model_block *block_get(struct model *model, int node, uint64_t at)
 {
     struct model_block *found = block_find(model, node, at);
-    for (size_t i = 0; found == NULL && i < MODEL_BLOCKS; i++) {
-        if (model->blocks[i].node >= 0)
-            continue;
+    if (found != NULL)
+        return found;
+    for (size_t i = 0; i < MODEL_BLOCKS; i++) {
         found = &model->blocks[i];
+        if (found->node >= 0)
+            continue;
         *found = (struct model_block){.node = node, .at = at};
+        return found;
     }
-    if (found == NULL) {
-        (void)fprintf(stderr, "crash: more blocks than an image has\n");
-        exit(2);
-    }
-    return found;
+    (void)fprintf(stderr, "crash: more blocks than an image has\n");
+    exit(2);
 }
 
 void model_write(struct model *model, int node, uint64_t offset, const uint8_t *bytes, size_t n)
