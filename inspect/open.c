@@ -130,17 +130,7 @@ void inspect_close(struct inspect_image *image)
 
 struct stack_layer *inspect_layer(const struct inspect_image *image, const char *prefix)
 {
-    struct stack *stack = image->stack;
-    for (size_t i = 0; i < stack->n_layers; i++)
-        if (strcmp(stack->layers[i].prefix, prefix) == 0)
-            return &stack->layers[i];
-    for (size_t i = 0; i < stack->n_layers; i++) {
-        struct stack_layer *layer = &stack->layers[i];
-        if (*prefix != '\0' && (strcmp(layer->alias, prefix) == 0 ||
-                                (layer->from_table && strcmp(layer->partition.name, prefix) == 0)))
-            return layer;
-    }
-    return NULL;
+    return stack_layer_named(image->stack, prefix, strlen(prefix));
 }
 
 const struct stack_layer *inspect_layer_at(const struct inspect_image *image, const char *path)

@@ -10,25 +10,12 @@ enum { NS_PER_S = 1000000000, MODE_MAX = 07777 };
 
 /* ---- finding the filesystem ---- */
 
-/* The layer called `n` bytes of prefix: its prefix, p<N>, or its partition's name; NULL: none. */
-static struct stack_layer *layer_named(struct stack *stack, const char *prefix, size_t n)
-{
-    for (size_t i = 0; n > 0 && i < stack->n_layers; i++) {
-        struct stack_layer *layer = &stack->layers[i];
-        const char *const names[] = {layer->prefix, layer->alias,
-                                     layer->from_table ? layer->partition.name : ""};
-        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
-            if (strlen(names[k]) == n && memcmp(names[k], prefix, n) == 0)
-                return layer;
-    }
-    return NULL;
-}
-
 /* "data:/etc/motd": the layer, and the path behind the colon. Other texts are paths as they stand. */
 static const char *split_path(const struct files *files, const char *text, struct stack_layer **ret)
 {
     const char *colon = text[0] == '/' ? NULL : strstr(text, ":/");
-    *ret = colon != NULL ? layer_named(files->stack, text, (size_t)(colon - text)) : NULL;
+    *ret =
+        colon != NULL && colon > text ? stack_layer_named(files->stack, text, (size_t)(colon - text)) : NULL;
     return *ret != NULL ? colon + 1 : text;
 }
 
@@ -54,9 +41,9 @@ static int not_writable(const struct fs_driver *driver, struct plat_err *err)
 }
 
 /* The only filesystem that can be changed. */
-static int only_layer(struct files *files, struct plat_err *err)
+static int only_layer(struct stack *stack, struct stack_layer **ret, struct plat_err *err)
 {
-    struct stack *stack = files->stack;
+    struct stack_layer *found = NULL;
     const struct fs_driver *other = NULL;
     for (size_t i = 0; i < stack->n_layers; i++) {
         struct stack_layer *layer = &stack->layers[i];
@@ -66,31 +53,36 @@ static int only_layer(struct files *files, struct plat_err *err)
             other = layer->driver;
             continue;
         }
-        if (files->layer != NULL)
+        if (found != NULL)
             return err_set(err, PLAT_EINVALID,
                            "more than one filesystem in it can be changed: name the partition with -p");
-        files->layer = layer;
+        found = layer;
     }
-    return files->layer == NULL ? not_writable(other, err) : 0;
+    if (found == NULL)
+        return not_writable(other, err);
+    *ret = found;
+    return 0;
 }
 
 static int find_layer(struct files *files, const char *const *paths, size_t n_paths, struct plat_err *err)
 {
+    struct stack_layer *found = NULL;
     for (size_t i = 0; i < n_paths; i++) {
         struct stack_layer *layer;
         (void)split_path(files, paths[i], &layer);
-        if (layer != NULL && files->layer != NULL && layer != files->layer)
+        if (layer != NULL && found != NULL && layer != found)
             return err_set(err, PLAT_EINVALID, "the paths lie in different partitions: one at a time");
         if (layer != NULL)
-            files->layer = layer;
+            found = layer;
     }
-    if (files->layer == NULL) {
-        int rc = only_layer(files, err);
-        if (rc != 0)
-            return rc;
-    }
-    files->driver = files->layer->driver;
-    return files->driver == NULL || files->driver->writer == NULL ? not_writable(files->driver, err) : 0;
+    int rc = found == NULL ? only_layer(files->stack, &found, err) : 0;
+    if (rc != 0)
+        return rc;
+    if (found->driver == NULL || found->driver->writer == NULL)
+        return not_writable(found->driver, err);
+    files->layer = found;
+    files->driver = found->driver;
+    return 0;
 }
 
 int files_enter(struct files *files, const char *const *paths, size_t n_paths, struct plat_err *err)

@@ -61,7 +61,7 @@ $(foreach f,$(FREESTANDING),$(eval $(FREE)/$f.carried.o: $(call freestanding_obj
 .SECONDARY: $(FREESTANDING:%=$(FREE)/obj/%.gen.o) $(FREESTANDING:%=$(FREE)/%.carried.o)
 -include $(shell find $(B)/freestanding -name '*.d' 2>/dev/null)
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
-$(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store $(B)/unit/test_repair: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
+$(B)/unit/test_fault_caposwf1 $(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store $(B)/unit/test_repair: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
 
 .PHONY: deps-build deps-test
 deps-build:
@@ -84,6 +84,9 @@ check-crash: all $(B)/unit/crash
 	@$(B)/unit/crash caposst1 --mutations
 	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 20000
 	@$(B)/unit/crash caposst1 --states $(CRASH_STATES) --epoch 0 --resume 100
+	@$(B)/unit/crash caposwf1 --mutations
+	@$(B)/unit/crash caposwf1 --states $(CRASH_STATES) --epoch 2000
+	@$(B)/unit/crash caposwf1 --states $(CRASH_STATES) --epoch 40000 --resume 100 --seed 28
 # Flipped bits in earnest; `make check` tries a tenth.
 FLIPS ?= 100000
 .PHONY: check-flips

@@ -561,3 +561,25 @@ int stack_filesystem(struct stack *stack, struct stack_layer **ret, struct plat_
     strbuf_free(&names);
     return rc;
 }
+
+static bool is_name(const char *name, const char *text, size_t n)
+{
+    return strlen(name) == n && memcmp(name, text, n) == 0;
+}
+
+struct stack_layer *stack_layer_named(struct stack *stack, const char *name, size_t n)
+{
+    for (size_t i = 0; i < stack->n_layers; i++)
+        if (is_name(stack->layers[i].prefix, name, n) || (n > 0 && is_name(stack->layers[i].alias, name, n)))
+            return &stack->layers[i];
+    for (size_t i = 0; n > 0 && i < stack->n_layers; i++) {
+        struct stack_layer *layer = &stack->layers[i];
+        char number[16];
+        if (!layer->from_table || (layer->shared && !layer->driver->share->is_main))
+            continue;
+        (void)snprintf(number, sizeof number, "p%u", layer->partition.number);
+        if (is_name(layer->partition.name, name, n) || is_name(number, name, n))
+            return layer;
+    }
+    return NULL;
+}

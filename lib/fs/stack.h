@@ -53,6 +53,9 @@ int stack_open(struct plat_dev *dev, const struct stack_options *options, struct
 void stack_close(struct stack *stack);
 /* The only filesystem layer with files (of layers that share a device, the main one), or PLAT_EINVALID naming the partitions to choose from with -p. */
 int stack_filesystem(struct stack *stack, struct stack_layer **ret, struct plat_err *err);
+/* The layer that goes by these n bytes: its prefix or alias, else its partition's name or p<number>, which of layers that
+ * share a device mean the main one. NULL: none. */
+struct stack_layer *stack_layer_named(struct stack *stack, const char *name, size_t n);
 /* Walks all layers; paths get the layer's prefix, offsets become absolute (dev->base_offset added).
  * Partitions that nobody recognised, alignment gaps and the tail come as extents. */
 int stack_walk(struct stack *stack, const struct walk_sink *sink, struct plat_err *err);

@@ -306,6 +306,34 @@ JSON
     cmp -n $((34 * 1048576)) head w.img
 }
 
+@test "beside a store: its bytes stay, each goes by its name" {
+    "$PLAT" mk capos-data --seed src -o w.img --size 2MiB >/dev/null
+    key=$("$PLAT" store put w.img src/one.txt | cut -d' ' -f1)
+    "$PLAT" put w.img src/dir fs:/new
+    "$PLAT" rm w.img /one.txt
+    "$PLAT" store get w.img "$key" | cmp - src/one.txt
+    refused 2 "plat store" "$PLAT" put w.img src/one.txt store:/x
+    "$PLAT" grow w.img +1MiB | grep -q '^w.img: 3.0 MiB'
+    head -c 1500000 /dev/urandom >big
+    "$PLAT" put w.img big /
+    "$PLAT" store put -q w.img src/dir/two.txt
+    "$PLAT" store get w.img "$key" | cmp - src/one.txt
+    sound w.img
+    cat >r.json <<'JSON'
+{"table": "gpt", "partitions": [
+  {"name": "data", "type": "linux-data", "format": "capos-data", "size": "2MiB"},
+  {"name": "more", "type": "linux-data", "format": "caposwf1", "size": "1MiB"}]}
+JSON
+    "$PLAT" build r.json -o w.img >/dev/null
+    refused 2 "name the partition with -p" "$PLAT" put w.img src/one.txt /x
+    for path in data:/a data-fs:/b p1:/c p1-fs:/d; do "$PLAT" put w.img src/one.txt $path; done
+    "$PLAT" put -p data w.img src/one.txt /e
+    "$PLAT" put w.img src/one.txt more:/f
+    [ "$("$PLAT" ls w.img data:/ | tr '\n' ' ')" = "a b c d e " ]
+    [ "$("$PLAT" ls w.img more:/)" = f ]
+    sound w.img
+}
+
 @test "other formats are refused by name" {
     rm src/link
     for format in fat32 caposro1; do

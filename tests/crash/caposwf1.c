@@ -8,7 +8,7 @@
 #include "tests/crash/verdict.h"
 #include "tests/crash/wf1_work.h"
 
-enum { JUDGE_NAMES = 256, JUDGE_DEPTH = 64 };
+enum { JUDGE_NAMES = MODEL_NODES, JUDGE_DEPTH = 64 };
 
 /* ---- the digest of what a filesystem holds ---- */
 
@@ -183,7 +183,7 @@ static int resume_file(struct volume *vol, uint64_t seed, uint64_t *ret_change, 
     if (rc == 0) {
         uint8_t block[WF1_BLOCK_BYTES] = {0};
         plain.size_bytes = 1000;
-        memcpy(block + 700 - WF1_BLOCK_BYTES, bytes, 300);
+        memcpy(block + (700 - WF1_BLOCK_BYTES), bytes, 300);
         plain.content = digest_block(1, block);
     }
     if (rc == 0 && (rc = caposwf1_writer.rename(&vol->fs, &place, &to, err)) == 0)
@@ -273,12 +273,38 @@ static bool judge(struct plat_dev *dev, uint64_t seed, uint64_t skip, uint64_t *
     return good;
 }
 
+/* A bit of the bitmap is turned, with checksums that are right, and with every second one the count of free blocks that
+ * goes with it. The bitmaps of these images are one block. */
+static bool forge(struct plat_dev *dev, uint64_t seed, uint64_t n)
+{
+    const uint32_t block = wf1_setting_of(seed).shape.superblock_block;
+    struct wf1_super super;
+    struct pair pair;
+    struct wf1_super supers[2];
+    if (wf1_pair_read(dev, block, NULL, &pair, supers, NULL) != 0 || pair.ruling < 0)
+        return false;
+    super = supers[pair.ruling];
+    if (n / 2 >= super.region_blocks || super.bitmap_levels > 0)
+        return false;
+    uint8_t *bytes = dev_memory_bytes(dev), *bits = bytes + (uint64_t)super.bitmap.block * WF1_BLOCK_BYTES;
+    bits[n / 16] ^= (uint8_t)(1u << n / 2 % 8);
+    const bool used = (bits[n / 16] >> n / 2 % 8 & 1) != 0;
+    super.bitmap.crc32c = hash_crc32c(0, bits, WF1_BLOCK_BYTES);
+    if (n % 2 == 1)
+        super.free_blocks += used ? UINT64_MAX : 1;
+    wf1_super_encode(&super, bytes + (uint64_t)block * WF1_BLOCK_BYTES);
+    memcpy(bytes + ((uint64_t)block + 1) * WF1_BLOCK_BYTES, bytes + (uint64_t)block * WF1_BLOCK_BYTES,
+           WF1_BLOCK_BYTES);
+    return true;
+}
+
 const struct crash_format crash_caposwf1 = {.name = "caposwf1",
                                             .image_bytes = image_bytes,
                                             .make = make,
                                             .work = work,
                                             .resume = resume,
-                                            .judge = judge};
+                                            .judge = judge,
+                                            .forge = forge};
 
 /* ---- mutations ---- */
 

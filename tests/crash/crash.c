@@ -501,8 +501,10 @@ bool crash_workload(struct crash_engine *engine, uint64_t seed)
     return !engine->done;
 }
 
-bool crash_flips(struct crash_engine *engine, uint64_t seed)
+/* The image at rest behind a workload with each of its bits flipped in turn, or each fault that the format forges. */
+static bool explore_faults(struct crash_engine *engine, uint64_t seed, bool forged)
 {
+    const struct crash_format *format = engine->format;
     struct plat_dev *dev;
     struct crash_run *run;
     uint8_t *image;
@@ -510,17 +512,25 @@ bool crash_flips(struct crash_engine *engine, uint64_t seed)
     char why[CRASH_WHY_BYTES], id[48];
     if (record(engine, seed, &dev, &image, &run, &digest)) {
         uint8_t *bytes = dev_memory_bytes(dev);
-        bool sound = engine->format->judge(dev, seed, engine->options.skip, &digest, why);
+        bool sound = format->judge(dev, seed, engine->options.skip, &digest, why);
         if (!sound)
             violation(engine, "at rest", why);
-        for (uint64_t bit = 0; sound && bit < 8 * dev->size_bytes && !engine->done; bit++) {
-            bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-            if (engine->format->judge(dev, seed, engine->options.skip, &digest, why)) {
-                (void)snprintf(id, sizeof id, "flip %llu.%llu", (unsigned long long)seed,
-                               (unsigned long long)bit);
-                violation(engine, id, "nobody notices the flipped bit");
+        memcpy(image, bytes, dev->size_bytes);
+        for (uint64_t n = 0; sound && !engine->done; n++) {
+            if (forged ? !format->forge(dev, seed, n) : n == 8 * dev->size_bytes)
+                break;
+            if (!forged)
+                bytes[n / 8] ^= (uint8_t)(1u << n % 8);
+            if (format->judge(dev, seed, engine->options.skip, &digest, why)) {
+                (void)snprintf(id, sizeof id, "%s %llu.%llu", forged ? "forgery" : "flip",
+                               (unsigned long long)seed, (unsigned long long)n);
+                violation(engine, id,
+                          forged ? "nobody notices the forgery" : "nobody notices the flipped bit");
             }
-            bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            if (forged)
+                memcpy(bytes, image, dev->size_bytes);
+            else
+                bytes[n / 8] ^= (uint8_t)(1u << n % 8);
             engine->totals.states++;
         }
     }
@@ -528,4 +538,13 @@ bool crash_flips(struct crash_engine *engine, uint64_t seed)
     free(image);
     dev_close(dev);
     return !engine->done;
+}
+
+bool crash_flips(struct crash_engine *engine, uint64_t seed)
+{
+    return explore_faults(engine, seed, false);
+}
+bool crash_forgeries(struct crash_engine *engine, uint64_t seed)
+{
+    return engine->format->forge == NULL || explore_faults(engine, seed, true);
 }

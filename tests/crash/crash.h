@@ -37,6 +37,9 @@ struct crash_format {
     /* Opens and checks everything, and writes nothing. False, and why, when anything is wrong. */
     bool (*judge)(struct plat_dev *dev, uint64_t seed, uint64_t skip, uint64_t *ret_digest,
                   char ret_why[CRASH_WHY_BYTES]);
+    /* What no flipped bit can bring about: puts fault number n, with checksums that are right, into an image at rest.
+     * False: there are no more. NULL: none at all. */
+    bool (*forge)(struct plat_dev *dev, uint64_t seed, uint64_t n);
 };
 
 struct crash_options {
@@ -65,5 +68,7 @@ const struct crash_totals *crash_totals(const struct crash_engine *engine);
 bool crash_workload(struct crash_engine *engine, uint64_t seed);
 /* Judges the image at rest behind workload `seed` with each bit flipped in turn: every flip must be found. */
 bool crash_flips(struct crash_engine *engine, uint64_t seed);
+/* The same with each fault that the format forges. */
+bool crash_forgeries(struct crash_engine *engine, uint64_t seed);
 
 #endif

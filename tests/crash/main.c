@@ -57,10 +57,11 @@ static void run_flips(const struct subject *subject)
     const struct crash_options options = {0};
     struct crash_engine *engine = crash_open(subject->format, &options);
     for (uint64_t seed = 0; seed < FLIP_SEEDS; seed++)
-        (void)crash_flips(engine, seed);
+        (void)(crash_flips(engine, seed) && crash_forgeries(engine, seed));
     const struct crash_totals *totals = crash_totals(engine);
-    ok(totals->violations == 0 && totals->states > 0, "%s: each of %llu flipped bits is found, %llu are not",
-       subject->format->name, (unsigned long long)totals->states, (unsigned long long)totals->violations);
+    ok(totals->violations == 0 && totals->states > 0,
+       "%s: each of %llu flipped bits and forgeries is found, %llu are not", subject->format->name,
+       (unsigned long long)totals->states, (unsigned long long)totals->violations);
     if (totals->violations > 0)
         printf("# %s\n", totals->first);
     crash_close(engine);
@@ -85,7 +86,8 @@ static uint64_t mutated(const struct subject *subject, size_t step, char first[C
         struct crash_engine *engine = crash_open(subject->format, &options);
         bool going = true;
         for (uint64_t seed = 0; going && seed < (phase == FLIPS ? FLIP_SEEDS : MUTATION_WORKLOADS); seed++)
-            going = phase == FLIPS ? crash_flips(engine, seed) : crash_workload(engine, seed);
+            going = phase == FLIPS ? crash_forgeries(engine, seed) && crash_flips(engine, seed)
+                                   : crash_workload(engine, seed);
         const struct crash_totals *totals = crash_totals(engine);
         states += totals->states;
         if (totals->violations > 0)

@@ -22,11 +22,9 @@ void model_name(unsigned name, char ret[MODEL_NAME_BYTES])
         return;
     }
     /* Every third fills a good part of a block of names; one is as long as names may be. */
-    const size_t n = name % 3 != 0 ? 3 : name == MODEL_NAMES - 1 ? MODEL_NAME_BYTES - 1 : 100 + name;
+    const size_t n = name % 3 != 0 ? 4 : name == MODEL_NAMES - 1 ? MODEL_NAME_BYTES - 1 : 100 + name % 64;
     memset(ret, 'n', n);
-    ret[n - 2] = (char)('0' + name / 10);
-    ret[n - 1] = (char)('0' + name % 10);
-    ret[n] = '\0';
+    (void)snprintf(ret + n - 3, 4, "%03u", name % 1000);
 }
 
 int model_find(const struct model *model, int dir, unsigned name)
@@ -75,17 +73,17 @@ static struct model_block *block_find(struct model *model, int node, uint64_t at
 static struct model_block *block_get(struct model *model, int node, uint64_t at)
 {
     struct model_block *found = block_find(model, node, at);
-    for (size_t i = 0; found == NULL && i < MODEL_BLOCKS; i++) {
-        if (model->blocks[i].node >= 0)
-            continue;
+    if (found != NULL)
+        return found;
+    for (size_t i = 0; i < MODEL_BLOCKS; i++) {
         found = &model->blocks[i];
+        if (found->node >= 0)
+            continue;
         *found = (struct model_block){.node = node, .at = at};
+        return found;
     }
-    if (found == NULL) {
-        (void)fprintf(stderr, "crash: more blocks than an image has\n");
-        exit(2);
-    }
-    return found;
+    (void)fprintf(stderr, "crash: more blocks than an image has\n");
+    exit(2);
 }
 
 void model_write(struct model *model, int node, uint64_t offset, const uint8_t *bytes, size_t n)

@@ -196,11 +196,40 @@ static int others(struct session *s)
     return rc;
 }
 
+/* More nodes than one level of pointers counts; and a bitmap that becomes two blocks, when the filesystem grows. */
+static int many_nodes(struct session *s)
+{
+    enum { NODES = 270, DIRS = 4 };
+    int dirs[DIRS], node = -1, rc = 0;
+    for (unsigned i = 0; rc == 0 && i < DIRS; i++)
+        rc = dir_with(s, 0, i, &dirs[i]);
+    for (unsigned i = 0; rc == 0 && i < NODES; i++) {
+        if (model_find(s->model, dirs[i % DIRS], DIRS + i) < 0)
+            rc = step_create(s, dirs[i % DIRS], DIRS + i, TREE_FIFO, NULL);
+        if (rc == 0 && (i == 30 || i == NODES - 6))
+            rc = step_commit(s);
+    }
+    if (rc == 0)
+        rc = step_commit(s);
+    if (rc == 0 && !s->vol->reader.super.shared)
+        rc = step_grow(s);
+    if (rc == 0)
+        rc = file_with(s, 0, FILE_A, 9000, &node);
+    if (rc == 0)
+        rc = step_commit(s);
+    for (unsigned i = 200; rc == 0 && i < NODES; i++) {
+        node = model_find(s->model, dirs[i % DIRS], DIRS + i);
+        if (node >= 0)
+            rc = step_remove(s, node);
+    }
+    return rc == 0 ? step_read(s, dirs[0]) : rc;
+}
+
 int wf1_picked(struct session *s, uint64_t seed, unsigned session)
 {
     /* The second session finds what the first one left. */
     (void)session;
-    switch (seed / 4 % 6) {
+    switch (seed / 4) {
     case 0:
         return wide_map(s);
     case 1:
@@ -211,7 +240,9 @@ int wf1_picked(struct session *s, uint64_t seed, unsigned session)
         return many_names(s);
     case 4:
         return many_frees(s);
-    default:
+    case 5:
         return others(s);
+    default:
+        return many_nodes(s);
     }
 }

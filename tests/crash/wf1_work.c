@@ -12,11 +12,12 @@ struct wf1_setting wf1_setting_of(uint64_t seed)
 {
     static const uint64_t sizes[] = {90, 48, 40, 64, 72, 80};
     struct wf1_setting setting = {.grows = seed % 4 == 1};
+    const bool large = seed / 4 == LARGE_GROUP;
     const bool shared = seed % 4 == 2;
     struct wf1_shape *shape = &setting.shape;
     shape->superblock_block = shared ? WF1_DEFAULT_BLOCK : 0;
     shape->region_first_block = shape->superblock_block + 2;
-    shape->region_blocks = sizes[seed / 4 % (sizeof sizes / sizeof sizes[0])];
+    shape->region_blocks = large ? LARGE_BLOCKS : sizes[seed / 4 % (sizeof sizes / sizeof sizes[0])];
     shape->shared = shared;
     shape->uuid[0] = (uint8_t)seed;
     setting.image_blocks = shape->region_first_block + shape->region_blocks;
