@@ -13,7 +13,7 @@ sed "s|^prefix=.*|prefix=$PREFIX|" "$B/libplat.pc" > "$root/lib/pkgconfig/libpla
 chmod 644 "$root/lib/pkgconfig/libplat.pc"
 # Headers include one another as "lib/...", so they keep their places below include/plat.
 for header in lib/base/*.h lib/io/dev.h lib/layout/layout.h lib/layout/expr.h lib/layout/inst.h lib/layout/export.h \
-    lib/hash/hash.h lib/tree/tree.h lib/fs/driver.h lib/fs/stack.h lib/fs/verify.h; do
+    lib/hash/hash.h lib/tree/tree.h lib/fs/driver.h lib/fs/repair.h lib/fs/stack.h lib/fs/verify.h; do
     install -d "$root/include/plat/$(dirname "$header")"
     install -m 644 "$header" "$root/include/plat/$header"
 done

@@ -41,7 +41,8 @@ static int open_allowed(struct plat_dev *dev, const struct fs_open_options *opti
     if (err != NULL)
         *err = choice->why;
     if (choice->source == BOOT_BACKUP)
-        (void)err_prefix(err, "the boot sector is damaged, its backup is good (plat verify tells more)");
+        (void)err_prefix(err, "the boot sector is damaged, its backup is good: `plat repair` restores it, "
+                              "`plat verify` tells more");
     return PLAT_ECORRUPT;
 }
 

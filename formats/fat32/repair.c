@@ -83,6 +83,17 @@ static int find_backup(struct volume_repair *r)
     return rc;
 }
 
+/* What the checks find with one more repair than planned. */
+static int try_one(const struct volume_repair *r, const struct repair *repair, struct repair_trial *ret)
+{
+    const size_t before = repair_plan_count(r->plan);
+    int rc = repair_plan_add(r->plan, repair, r->err);
+    if (rc == 0)
+        rc = repair_try(&r->vol->fs, r->plan, ret, r->err);
+    repair_plan_cut(r->plan, before);
+    return rc;
+}
+
 /* ---- boot sectors ---- */
 
 /* Is the state of the volume all that the checks have against the first boot sector? */
@@ -111,11 +122,7 @@ static int differs_in_state(const struct volume_repair *r, bool *ret)
                                   .place = {0, sizeof bytes[0]},
                                   .source_offset = r->backup_offset,
                                   .bytes = bytes[0]};
-    const size_t before = repair_plan_count(r->plan);
-    rc = repair_plan_add(r->plan, &repair, r->err);
-    if (rc == 0)
-        rc = repair_try(&r->vol->fs, r->plan, &trial, r->err);
-    repair_plan_cut(r->plan, before);
+    rc = try_one(r, &repair, &trial);
     if (rc != 0)
         return rc;
     *ret = trial.opened && repair_trial_fault(&trial, repair.place, SEVERITY_WARNING) == NULL;
@@ -210,7 +217,6 @@ static int info_from(const struct volume_repair *r, const struct repair_copy *ba
                      const struct repair_copy *good)
 {
     uint8_t bytes[2][FAT32_FSINFO_BYTES], best[FAT32_FSINFO_BYTES] = {0}, merged[FAT32_FSINFO_BYTES];
-    const size_t before = repair_plan_count(r->plan);
     bool found = false, spotless = false;
     struct repair repair = {.path = bad->path,
                             .source = good->path,
@@ -226,10 +232,7 @@ static int info_from(const struct volume_repair *r, const struct repair_copy *ba
         struct repair_trial trial;
         memcpy(merged, bytes[0], sizeof merged);
         info_merge(bytes[1], lost ? INFO_STEPS - 1 - step : step, merged);
-        rc = repair_plan_add(r->plan, &repair, r->err);
-        if (rc == 0)
-            rc = repair_try(&r->vol->fs, r->plan, &trial, r->err);
-        repair_plan_cut(r->plan, before);
+        rc = try_one(r, &repair, &trial);
         if (rc != 0)
             return rc;
         bool sound = trial.opened && repair_trial_fault(&trial, repair.place, SEVERITY_WARNING) == NULL;

@@ -67,6 +67,18 @@ JSON
         $((backup + 16)):4 $((backup + 24)):8 $((backup + 72)):8 $((backup + 92)):420 $backup:512 $entries:16896
 }
 
+@test "gpt: sectors of 4096 bytes; a store in a partition" {
+    cat >recipe.json <<'JSON'
+{"table": "gpt", "sector_bytes": 4096, "partitions": [
+  {"name": "objects", "type": "linux-data", "size": "1MiB", "format": "caposst1", "files": [{"to": "/", "from": "src"}]}]}
+JSON
+    "$PLAT" build recipe.json -o d.img >/dev/null
+    last=$(($(stat -c %s d.img) - 4096)) store=$((256 * 4096))
+    comes_back d.img 4096:92 4188:3908 4096:20480 8192:1 $last:4096 $((last - 16384)):20480 $store:512 $((store + 600)):1
+    damage r.img $store 8
+    "$PLAT" repair r.img | grep -F 'objects.superblock: rewritten from objects.copy (512 bytes at 0x100000): '
+}
+
 @test "gpt: the protective MBR comes back, boot code in front of it stays" {
     make_disk d.img
     damage d.img 0 440
