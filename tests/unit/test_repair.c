@@ -4,11 +4,10 @@
  * Behind each failure the good copy is as it was, and the next repair leaves the image as it was before the damage.
  *
  * Catches: a write to a source, a copy that is believed without being sound, a repair that cannot be repeated. */
-#include "formats/caposst1/private.h"
 #include "formats/gpt/disk.h"
-#include "lib/fs/repair.h"
 #include "tests/unit/hostile_image.h"
 #include "tests/unit/memory_fails.h"
+#include "tests/unit/repair_log.h"
 
 enum {
     SECTOR = HOSTILE_SECTOR,
@@ -18,44 +17,6 @@ enum {
     BOOT_AT = HOSTILE_FAT_START,
     FAT_AT = HOSTILE_FAT_START + 10 * SECTOR /* reserved-sectors of hostile_fat */
 };
-
-/* ---- running it ---- */
-
-struct repair_log {
-    unsigned repaired, refused;
-    char paths[16][48];
-    uint64_t first_offset;
-    char text[REPAIR_TEXT_BYTES];
-};
-
-static int log_repaired(void *ctx, const struct repair_done *done)
-{
-    struct repair_log *log = ctx;
-    if (log->repaired == 0)
-        log->first_offset = done->offset;
-    if (log->repaired < 16)
-        (void)snprintf(log->paths[log->repaired], sizeof log->paths[0], "%s", done->path);
-    log->repaired++;
-    return 0;
-}
-
-static int log_refused(void *ctx, const char *path, uint64_t offset, const char *text)
-{
-    struct repair_log *log = ctx;
-    (void)path;
-    (void)offset;
-    log->refused++;
-    (void)snprintf(log->text, sizeof log->text, "%s", text);
-    return 0;
-}
-
-static int run_repair(struct plat_dev *dev, struct repair_log *ret, struct plat_err *err)
-{
-    const struct stack_options options = {.degraded = true};
-    const struct repair_sink sink = {.ctx = ret, .repaired = log_repaired, .refused = log_refused};
-    *ret = (struct repair_log){0};
-    return stack_repair(dev, &options, &sink, NULL, err);
-}
 
 /* ---- damage ---- */
 
@@ -412,86 +373,6 @@ static void test_moved_array(void)
     hostile_close(&h);
 }
 
-/* ---- stores ---- */
-
-static bool put_one(struct plat_dev *dev, bool finish, struct plat_err *err)
-{
-    const struct store_options options = {.writable = true};
-    struct store *store = NULL;
-    uint8_t key[STORE_KEY_BYTES];
-    bool added;
-    int rc = store_open(dev, &options, &store, err);
-    if (rc == 0)
-        rc = store_put(store, "one", 3, NULL, key, &added, err);
-    if (rc == 0)
-        rc = store_commit(store, err);
-    if (rc == 0)
-        rc = store_put(store, "two, never committed", 20, NULL, key, &added, err);
-    if (rc == 0)
-        rc = st1_buffer_out(store, err);
-    if (rc == 0 && finish)
-        rc = store_finish(store, err);
-    store_close(store);
-    return rc == 0;
-}
-
-/* What readers see, whatever was done. Then the next writer, and the image is clean. */
-static bool goes_on(struct plat_dev *dev, uint64_t n_objects, struct plat_err *err)
-{
-    const struct store_options reading = {0}, writing = {.writable = true};
-    struct store *store = NULL;
-    struct st1_pair pair;
-    struct store_space space = {0};
-    if (store_open(dev, &reading, &store, err) == 0)
-        store_space(store, &space);
-    store_close(store);
-    store = NULL;
-    bool good = space.n_objects == n_objects && store_open(dev, &writing, &store, err) == 0 &&
-                store_finish(store, err) == 0;
-    store_close(store);
-    return good && st1_pair_read(dev, NULL, &pair, err) == 0 && pair.both.clean;
-}
-
-static void test_store(void)
-{
-    static const struct {
-        const char *what;
-        bool finish;
-        int block;
-        bool torn;
-        unsigned repaired;
-        bool same; /* back to the same bytes */
-        uint64_t n_objects;
-    } cases[] = {{"the superblock of a store at rest", true, 0, false, 1, true, 1},
-                 {"its copy", true, 1, false, 1, true, 1},
-                 {"the copy of a store that a writer left", false, 1, false, 1, false, 1},
-                 {"a torn superblock", false, 0, true, 1, false, 0},
-                 {"the superblock of a store that a writer left", false, 0, false, 0, false, 0}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const struct store_shape shape = {
-            .version = STORE_VERSION_PLAIN, .region_blocks = 64, .entries = 16, .shadow = true};
-        struct plat_dev *dev = NULL;
-        struct repair_log log = {0};
-        struct plat_err err = {0};
-        uint8_t before[64 * ST1_BLOCK_BYTES];
-        if (dev_open_memory(sizeof before, "store", &dev, &err) != 0 ||
-            store_format(dev, &shape, &err) != 0 || !put_one(dev, cases[i].finish, &err))
-            hostile_die("a store", &err);
-        uint8_t *bytes = dev_memory_bytes(dev), *block = bytes + cases[i].block * ST1_BLOCK_BYTES;
-        memcpy(before, bytes, sizeof before);
-        if (cases[i].torn) /* the second half is of another superblock */
-            memcpy(block + 256, bytes + ST1_BLOCK_BYTES + 256, 256);
-        else
-            block[100] ^= 1;
-        int rc = run_repair(dev, &log, &err);
-        ok(rc == 0 && log.repaired == cases[i].repaired && log.refused == 1 - cases[i].repaired &&
-               (!cases[i].same || memcmp(before, bytes, sizeof before) == 0) &&
-               (cases[i].repaired == 0 || goes_on(dev, cases[i].n_objects, &err)),
-           "%s: %u repaired (%s%s)", cases[i].what, log.repaired, log.text, err.text);
-        dev_close(dev);
-    }
-}
-
 /* ---- the device below a trial ---- */
 
 static void test_overlay(void)
@@ -541,7 +422,6 @@ int main(void)
 {
     test_overlay();
     test_moved_array();
-    test_store();
     for (int files = 0; files < 2; files++) {
         struct fixture f;
         fixture_open(files != 0, &f);
