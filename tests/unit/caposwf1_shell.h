@@ -143,6 +143,44 @@ static inline unsigned judge(struct plat_dev *dev, struct words *ret)
     return ret->n;
 }
 
+/* ---- what a walk covers ---- */
+
+struct coverage {
+    uint8_t *seen; /* by byte */
+    size_t n;
+    uint64_t twice;
+};
+static inline int cover(void *ctx, const struct extent *extent)
+{
+    struct coverage *coverage = ctx;
+    for (uint64_t i = extent->place.start; i < extent->place.start + extent->place.bytes; i++)
+        coverage->twice += i >= coverage->n || coverage->seen[i]++ != 0;
+    return 0;
+}
+
+/* Bytes that a walk leaves out or has twice. */
+static inline uint64_t uncovered(const struct image_of *image)
+{
+    const struct fs_open_options options = {.degraded = true};
+    struct coverage coverage = {.seen = calloc(image->n, 1), .n = image->n};
+    const struct walk_sink sink = {.ctx = &coverage, .elements = true, .extent = cover};
+    struct fs *fs = NULL;
+    if (coverage.seen == NULL)
+        die("memory");
+    uint64_t missing = image->n;
+    if (fs_open(&caposwf1_driver, image->dev, &options, &fs, &err) == 0) {
+        if (caposwf1_walk(fs, &sink, &err) != 0)
+            die("walking");
+        for (size_t i = 0; i < image->n; i++)
+            missing -= coverage.seen[i] != 0;
+        fs_close(fs);
+    } else {
+        missing = 0;
+    }
+    free(coverage.seen);
+    return missing + coverage.twice;
+}
+
 /* ---- where things lie ---- */
 
 /* Where a bottom block of the node table or bitmap lies, whatever its checksum. */
