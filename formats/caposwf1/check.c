@@ -54,9 +54,15 @@ static int check_pair(const struct volume *vol, const struct finding_sink *sink)
 
 /* ---- blocks ---- */
 
-void wf1_check_path(char ret[WF1_PATH_BYTES], const char *array, uint64_t number, const char *rest)
+const char *wf1_where_text(struct check *check, const struct wf1_where *where)
 {
-    (void)snprintf(ret, WF1_PATH_BYTES, "%.8s[%llu]%.30s", array, (unsigned long long)number, rest);
+    char *text = check->path;
+    int n = snprintf(text, WF1_PATH_BYTES, "%.20s", where->array);
+    if (where->has_number)
+        n += snprintf(text + n, WF1_PATH_BYTES - (size_t)n, "[%llu]", (unsigned long long)where->number);
+    if (where->has_element)
+        (void)snprintf(text + n, WF1_PATH_BYTES - (size_t)n, "[%llu]", (unsigned long long)where->element);
+    return text;
 }
 
 static bool bit_get(const uint8_t *bits, uint64_t at)
@@ -70,7 +76,8 @@ static bool in_region(const struct wf1_super *super, uint64_t block, uint64_t n)
            block + n <= super->region_first_block + super->region_blocks;
 }
 
-int wf1_check_claim(struct check *check, uint32_t block, uint32_t n, const char *path, bool *ret_again)
+int wf1_check_claim(struct check *check, uint32_t block, uint32_t n, const struct wf1_where *where,
+                    bool *ret_again)
 {
     const uint64_t first = block - check->reader->super.region_first_block;
     bool again = false;
@@ -83,13 +90,15 @@ int wf1_check_claim(struct check *check, uint32_t block, uint32_t n, const char 
     if (!again || wf1_skips(check->vol->hooks, WF1_CHECK_BITMAP))
         return 0;
     const uint64_t offset = offset_of(block);
-    return finding_report(check->sink, SEVERITY_ERROR, "wf1-shared-block", path, &offset, NULL,
+    return finding_report(check->sink, SEVERITY_ERROR, "wf1-shared-block", wf1_where_text(check, where),
+                          &offset, NULL,
                           "expected %u block%s of its own from block %u on, found some that are referred to "
                           "twice",
                           n, n == 1 ? "" : "s", block);
 }
 
-int wf1_check_block(struct check *check, struct wf1_pointer at, const char *path, const uint8_t **ret)
+int wf1_check_block(struct check *check, struct wf1_pointer at, const struct wf1_where *where,
+                    const uint8_t **ret)
 {
     const struct wf1_super *super = &check->reader->super;
     const uint64_t offset = offset_of(at.block);
@@ -99,11 +108,11 @@ int wf1_check_block(struct check *check, struct wf1_pointer at, const char *path
     if (!in_region(super, at.block, 1)) {
         check->incomplete = true;
         return finding_report(
-            check->sink, SEVERITY_ERROR, "wf1-place", path, &offset, NULL,
+            check->sink, SEVERITY_ERROR, "wf1-place", wf1_where_text(check, where), &offset, NULL,
             "expected a block from %llu to %llu, found %u", (unsigned long long)super->region_first_block,
             (unsigned long long)(super->region_first_block + super->region_blocks - 1), at.block);
     }
-    int rc = wf1_check_claim(check, at.block, 1, path, &again);
+    int rc = wf1_check_claim(check, at.block, 1, where, &again);
     if (rc != 0 || again) {
         check->incomplete = true;
         return rc;
@@ -115,10 +124,11 @@ int wf1_check_block(struct check *check, struct wf1_pointer at, const char *path
     *ret = NULL;
     check->incomplete = true;
     if (rc == PLAT_ECORRUPT)
-        return check->judged ? 0
-                             : finding_report(check->sink, SEVERITY_ERROR, "wf1-block", path, &offset, NULL,
-                                              "block %u does not match its checksum: expected 0x%08x",
-                                              at.block, at.crc32c);
+        return check->judged
+                   ? 0
+                   : finding_report(check->sink, SEVERITY_ERROR, "wf1-block", wf1_where_text(check, where),
+                                    &offset, NULL, "block %u does not match its checksum: expected 0x%08x",
+                                    at.block, at.crc32c);
     if (check->err != NULL)
         *check->err = why;
     return rc;
@@ -155,7 +165,6 @@ static void pointers_decode(const uint8_t *bytes, struct wf1_pointer ret[WF1_POI
 static int radix_visit(struct check *check, const struct radix *tree, struct wf1_pointer at, uint32_t level,
                        uint64_t index)
 {
-    char path[WF1_PATH_BYTES];
     struct wf1_pointer below[WF1_POINTERS];
     const uint8_t *bytes;
     int rc = 0;
@@ -166,12 +175,10 @@ static int radix_visit(struct check *check, const struct radix *tree, struct wf1
             rc = tree->bottom(check, i, NULL, 0);
         return rc;
     }
+    struct wf1_where where = {.array = tree->pointers_path};
     if (level == 0)
-        (void)snprintf(path, sizeof path, "%s[%llu]", tree->bottom_path,
-                       (unsigned long long)(tree->in_path * index));
-    else
-        (void)snprintf(path, sizeof path, "%s", tree->pointers_path);
-    rc = wf1_check_block(check, at, path, &bytes);
+        where = wf1_where(tree->bottom_path, tree->in_path * index);
+    rc = wf1_check_block(check, at, &where, &bytes);
     if (rc != 0 || bytes == NULL)
         return rc;
     if (level == 0)
@@ -182,7 +189,8 @@ static int radix_visit(struct check *check, const struct radix *tree, struct wf1
         const bool behind = index + i * span >= tree->n_bottom;
         if ((behind && below[i].block != 0) || (below[i].block == 0 && below[i].crc32c != 0)) {
             const uint64_t offset = offset_of(at.block) + i * CAPOSWF1_POINTER_BYTES;
-            rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-pointer", path, &offset, NULL,
+            rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-pointer", wf1_where_text(check, &where),
+                                &offset, NULL,
                                 "expected pointer %llu to be zero, found block %u and checksum 0x%08x",
                                 (unsigned long long)i, below[i].block, below[i].crc32c);
         }
@@ -207,10 +215,9 @@ static int check_nodes_block(struct check *check, uint64_t index, const uint8_t 
         if (number < check->reader->super.node_count) {
             rc = wf1_check_record(check, number, record, at);
         } else if (!bytes_all(record, CAPOSWF1_PLAIN_NODE_BYTES, 0)) {
-            char path[WF1_PATH_BYTES];
-            wf1_check_path(path, "nodes", number, "");
-            rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-padding", path, &at, NULL,
-                                "expected zeros behind the last of %llu nodes, found other bytes",
+            const struct wf1_where where = wf1_where("nodes", number);
+            rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-padding", wf1_where_text(check, &where),
+                                &at, NULL, "expected zeros behind the last of %llu nodes, found other bytes",
                                 (unsigned long long)check->reader->super.node_count);
         }
     }
@@ -228,19 +235,20 @@ static int claim_bits(struct check *check, uint64_t index, const uint8_t *bytes,
     return 0;
 }
 
-/* Bits [*at, end) of a block up to the next change of what is said about them. */
+/* Bits [first, end), which the bitmap has as `stored`, wrongly. */
 static int report_run(struct check *check, uint64_t first, uint64_t end, bool stored, uint64_t leaf)
 {
-    char path[WF1_PATH_BYTES];
+    const struct wf1_where where = wf1_where("bitmap", leaf);
     const uint64_t block = check->reader->super.region_first_block + first;
     const uint64_t offset = offset_of(block);
-    (void)snprintf(path, sizeof path, "bitmap[%llu]", (unsigned long long)leaf);
     if (stored)
-        return finding_report(check->sink, SEVERITY_ERROR, "wf1-leaked", path, &offset, NULL,
+        return finding_report(check->sink, SEVERITY_ERROR, "wf1-leaked", wf1_where_text(check, &where),
+                              &offset, NULL,
                               "blocks %llu to %llu: expected to be free, as nothing refers to them; found "
                               "marked as used",
                               (unsigned long long)block, (unsigned long long)(block + end - first - 1));
-    return finding_report(check->sink, SEVERITY_ERROR, "wf1-unmarked", path, &offset, NULL,
+    return finding_report(check->sink, SEVERITY_ERROR, "wf1-unmarked", wf1_where_text(check, &where), &offset,
+                          NULL,
                           "blocks %llu to %llu: expected to be marked as used, as they are referred to; "
                           "found free: the next writer would write over them",
                           (unsigned long long)block, (unsigned long long)(block + end - first - 1));

@@ -33,15 +33,28 @@ struct check {
     uint32_t *links; /* of each node: the directory that names it, or the next free one */
     uint8_t *flags;  /* enum wf1_node_flag */
     uint64_t free_records;
+    char path[WF1_PATH_BYTES]; /* see wf1_where_text */
     struct plat_err *err;
 };
 
-/* "nodes[17]" with `rest` behind, as walk names things. */
-void wf1_check_path(char ret[WF1_PATH_BYTES], const char *array, uint64_t number, const char *rest);
-/* These blocks are in use, by what `path` names; *ret_again: some were before, which is reported. */
-int wf1_check_claim(struct check *check, uint32_t block, uint32_t n, const char *path, bool *ret_again);
+/* What is looked at, as walk names it; made into text only for a finding. */
+struct wf1_where {
+    const char *array;
+    bool has_number, has_element;
+    uint64_t number, element; /* names[number][element] */
+};
+static inline struct wf1_where wf1_where(const char *array, uint64_t number)
+{
+    return (struct wf1_where){.array = array, .has_number = true, .number = number};
+}
+/* Valid until the next call. */
+const char *wf1_where_text(struct check *check, const struct wf1_where *where);
+/* These blocks are in use, by `where`; *ret_again: some were before, which is reported. */
+int wf1_check_claim(struct check *check, uint32_t block, uint32_t n, const struct wf1_where *where,
+                    bool *ret_again);
 /* Claims and reads a block. NULL: it was reported, or was entered before. */
-int wf1_check_block(struct check *check, struct wf1_pointer at, const char *path, const uint8_t **ret);
+int wf1_check_block(struct check *check, struct wf1_pointer at, const struct wf1_where *where,
+                    const uint8_t **ret);
 /* The record at this offset of the image, with all that is below it. */
 int wf1_check_record(struct check *check, uint64_t number, const uint8_t *record, uint64_t offset);
 
@@ -49,7 +62,7 @@ int wf1_check_record(struct check *check, uint64_t number, const uint8_t *record
 int wf1_link_record(struct check *check, uint64_t number, const struct wf1_node *node, uint64_t offset);
 /* Directory `dir` names it. */
 int wf1_link_name(struct check *check, uint32_t dir, const struct wf1_name *name, uint64_t offset,
-                  const char *path);
+                  const struct wf1_where *where);
 /* When all records and names have been seen. */
 int wf1_check_links(struct check *check);
 

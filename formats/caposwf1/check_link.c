@@ -26,15 +26,17 @@ static void keep(struct check *check, uint64_t number, enum caposwf1_node_kind k
 /* Both halves are there. */
 static int compare_halves(struct check *check, uint64_t number, enum caposwf1_node_kind record_kind,
                           enum caposwf1_node_kind name_kind, uint32_t parent, uint32_t dir, uint64_t offset,
-                          const char *path)
+                          const struct wf1_where *where)
 {
     if (record_kind != name_kind)
-        return finding_report(check->sink, SEVERITY_ERROR, "wf1-kind", path, &offset, NULL,
+        return finding_report(check->sink, SEVERITY_ERROR, "wf1-kind", wf1_where_text(check, where), &offset,
+                              NULL,
                               "node %llu: expected the kind that its record has, %s; found a name for one "
                               "of kind %s",
                               (unsigned long long)number, kind_name(record_kind), kind_name(name_kind));
     if (parent != dir)
-        return finding_report(check->sink, SEVERITY_ERROR, "wf1-parent", path, &offset, NULL,
+        return finding_report(check->sink, SEVERITY_ERROR, "wf1-parent", wf1_where_text(check, where),
+                              &offset, NULL,
                               "node %llu: expected a name in directory %u, its parent; found one in %u",
                               (unsigned long long)number, parent, dir);
     return 0;
@@ -42,33 +44,32 @@ static int compare_halves(struct check *check, uint64_t number, enum caposwf1_no
 
 int wf1_link_record(struct check *check, uint64_t number, const struct wf1_node *node, uint64_t offset)
 {
-    char path[WF1_PATH_BYTES];
+    const struct wf1_where where = wf1_where("nodes", number);
     const bool named = (check->flags[number] & WF1_NAME_SEEN) != 0;
     int rc = 0;
-    wf1_check_path(path, "nodes", number, "");
     check->free_records += node->kind == CAPOSWF1_NODE_KIND_FREE;
     if (named)
         rc = compare_halves(check, number, node->kind, kind_of(check, number), node->parent,
-                            check->links[number], offset, path);
+                            check->links[number], offset, &where);
     keep(check, number, node->kind, node->parent, WF1_RECORD_SEEN);
     return rc;
 }
 
 int wf1_link_name(struct check *check, uint32_t dir, const struct wf1_name *name, uint64_t offset,
-                  const char *path)
+                  const struct wf1_where *where)
 {
     const uint64_t count = check->reader->super.node_count;
     if (name->node == WF1_ROOT_NODE || name->node >= count)
-        return finding_report(check->sink, SEVERITY_ERROR, "wf1-name-node", path, &offset, NULL,
-                              "expected a node from 1 to %llu, found %u", (unsigned long long)(count - 1),
-                              name->node);
+        return finding_report(check->sink, SEVERITY_ERROR, "wf1-name-node", wf1_where_text(check, where),
+                              &offset, NULL, "expected a node from 1 to %llu, found %u",
+                              (unsigned long long)(count - 1), name->node);
     if ((check->flags[name->node] & WF1_NAME_SEEN) != 0)
-        return finding_report(check->sink, SEVERITY_ERROR, "wf1-name-again", path, &offset, NULL,
-                              "expected one name for node %u, found another", name->node);
+        return finding_report(check->sink, SEVERITY_ERROR, "wf1-name-again", wf1_where_text(check, where),
+                              &offset, NULL, "expected one name for node %u, found another", name->node);
     check->flags[name->node] |= WF1_NAME_SEEN;
     if ((check->flags[name->node] & WF1_RECORD_SEEN) != 0)
         return compare_halves(check, name->node, kind_of(check, name->node), name->kind,
-                              check->links[name->node], dir, offset, path);
+                              check->links[name->node], dir, offset, where);
     keep(check, name->node, name->kind, dir, WF1_NAME_SEEN);
     return 0;
 }
@@ -87,10 +88,10 @@ static uint64_t record_offset(struct check *check, uint64_t number)
 
 static int report_node(struct check *check, uint64_t number, const char *id, const char *text)
 {
-    char path[WF1_PATH_BYTES];
+    const struct wf1_where where = wf1_where("nodes", number);
     const uint64_t offset = record_offset(check, number);
-    wf1_check_path(path, "nodes", number, "");
-    return finding_report(check->sink, SEVERITY_ERROR, id, path, &offset, NULL, "%s", text);
+    return finding_report(check->sink, SEVERITY_ERROR, id, wf1_where_text(check, &where), &offset, NULL, "%s",
+                          text);
 }
 
 /* The list names each free record once, and only those. */

@@ -1,8 +1,6 @@
 /* Records by themselves, their maps down to extents and names, and the order of all that. */
 #include "formats/caposwf1/check.h"
 
-#include <stdio.h>
-
 /* One map, while it is gone through from its first key to its last. */
 struct map {
     uint32_t number;
@@ -22,9 +20,9 @@ static bool is_directory(const struct map *map)
 static int report_at(struct check *check, const char *id, const char *array, uint64_t number, uint64_t offset,
                      const char *text)
 {
-    char path[WF1_PATH_BYTES];
-    wf1_check_path(path, array, number, "");
-    return finding_report(check->sink, SEVERITY_ERROR, id, path, &offset, NULL, "%s", text);
+    const struct wf1_where where = wf1_where(array, number);
+    return finding_report(check->sink, SEVERITY_ERROR, id, wf1_where_text(check, &where), &offset, NULL, "%s",
+                          text);
 }
 
 /* ---- extents ---- */
@@ -32,23 +30,23 @@ static int report_at(struct check *check, const char *id, const char *array, uin
 static int check_extent(struct check *check, struct map *map, const struct wf1_entry *extent, uint32_t low,
                         uint64_t offset)
 {
-    char path[WF1_PATH_BYTES];
+    const struct wf1_where where = wf1_where("maps", map->number);
     const uint64_t blocks = wf1_blocks_of(map->node->size_bytes), end = (uint64_t)extent->key + extent->count;
     bool again;
     int rc = 0;
-    wf1_check_path(path, "maps", map->number, "");
     if (extent->key < low || (map->any && extent->key <= map->last_key))
-        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-order", path, &offset, NULL,
-                            "expected an extent behind block %u of the file, found one at block %u",
+        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-order", wf1_where_text(check, &where), &offset,
+                            NULL, "expected an extent behind block %u of the file, found one at block %u",
                             map->any ? map->last_key : low, extent->key);
     if (rc == 0 && end > blocks)
-        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-behind-end", path, &offset, NULL,
+        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-behind-end", wf1_where_text(check, &where),
+                            &offset, NULL,
                             "expected no more than the %llu blocks that the file has, found an extent to "
                             "block %llu",
                             (unsigned long long)blocks, (unsigned long long)end);
     map->any = true;
     map->last_key = (uint32_t)(end - 1);
-    return rc != 0 ? rc : wf1_check_claim(check, extent->block, extent->count, path, &again);
+    return rc != 0 ? rc : wf1_check_claim(check, extent->block, extent->count, &where, &again);
 }
 
 /* ---- names ---- */
@@ -56,21 +54,20 @@ static int check_extent(struct check *check, struct map *map, const struct wf1_e
 static int check_name(struct check *check, struct map *map, const struct wf1_name *name, uint32_t low,
                       uint64_t offset)
 {
-    char path[WF1_PATH_BYTES], suffix[32];
+    const struct wf1_where where = {"names", true, true, map->number, map->names};
     const char *fault = wf1_name_fault(name->name, name->bytes);
     const uint32_t hash = wf1_name_hash(name->name, name->bytes);
     int rc = 0;
-    (void)snprintf(suffix, sizeof suffix, "[%llu]", (unsigned long long)map->names);
-    wf1_check_path(path, "names", map->number, suffix);
     if (fault != NULL)
-        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-name", path, &offset, NULL,
-                            "expected a name that a directory can hold, found one that breaks a rule: %s",
-                            fault);
+        rc = finding_report(
+            check->sink, SEVERITY_ERROR, "wf1-name", wf1_where_text(check, &where), &offset, NULL,
+            "expected a name that a directory can hold, found one that breaks a rule: %s", fault);
     if (rc == 0 && hash != name->hash)
-        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-hash", path, &offset, NULL,
-                            "expected 0x%08x, the hash of the name, found 0x%08x", hash, name->hash);
+        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-hash", wf1_where_text(check, &where), &offset,
+                            NULL, "expected 0x%08x, the hash of the name, found 0x%08x", hash, name->hash);
     if (rc == 0 && (name->hash < low || (map->any && wf1_name_compare(&map->last, name) >= 0)))
-        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-order", path, &offset, NULL,
+        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-order", wf1_where_text(check, &where), &offset,
+                            NULL,
                             "expected a name behind the one before it, and a hash of at least 0x%08x; found "
                             "hash 0x%08x: who searches will not find it",
                             low, name->hash);
@@ -84,10 +81,10 @@ static int check_name(struct check *check, struct map *map, const struct wf1_nam
         return rc;
     if (name->kind == CAPOSWF1_NODE_KIND_FREE || name->kind > CAPOSWF1_NODE_KIND_SOCKET) {
         check->incomplete = true;
-        return finding_report(check->sink, SEVERITY_ERROR, "wf1-kind", path, &offset, NULL,
-                              "expected the kind of a node in use, found %u", (unsigned)name->kind);
+        return finding_report(check->sink, SEVERITY_ERROR, "wf1-kind", wf1_where_text(check, &where), &offset,
+                              NULL, "expected the kind of a node in use, found %u", (unsigned)name->kind);
     }
-    return wf1_link_name(check, map->number, name, offset, path);
+    return wf1_link_name(check, map->number, name, offset, &where);
 }
 
 static int check_names_block(struct check *check, struct map *map, const struct wf1_entry *branch,
@@ -148,17 +145,16 @@ static int check_map_block(struct check *check, struct map *map, const struct wf
 static int check_branch(struct check *check, struct map *map, const struct wf1_entry *branch, uint32_t level,
                         uint32_t low, uint64_t offset)
 {
-    char path[WF1_PATH_BYTES];
+    const struct wf1_where where = wf1_where("maps", map->number);
     const uint8_t *bytes;
     int rc = 0;
-    wf1_check_path(path, "maps", map->number, "");
     if (branch->key < low ||
         (map->any && (branch->key < map->last_key || (branch->key == map->last_key && !is_directory(map)))))
-        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-order", path, &offset, NULL,
-                            "expected a key of at least 0x%08x and behind 0x%08x, found 0x%08x", low,
+        rc = finding_report(check->sink, SEVERITY_ERROR, "wf1-order", wf1_where_text(check, &where), &offset,
+                            NULL, "expected a key of at least 0x%08x and behind 0x%08x, found 0x%08x", low,
                             map->any ? map->last_key : 0, branch->key);
     if (rc == 0)
-        rc = wf1_check_block(check, (struct wf1_pointer){branch->block, branch->crc32c}, path, &bytes);
+        rc = wf1_check_block(check, (struct wf1_pointer){branch->block, branch->crc32c}, &where, &bytes);
     if (rc != 0)
         return rc;
     if (bytes == NULL) {
@@ -219,7 +215,6 @@ static bool is_mapped(const struct wf1_node *node)
 static int check_map(struct check *check, uint64_t number, const struct wf1_node *node, uint64_t offset)
 {
     struct map map;
-    char path[WF1_PATH_BYTES];
     map.number = (uint32_t)number;
     map.node = node;
     map.any = map.incomplete = false;
@@ -233,9 +228,9 @@ static int check_map(struct check *check, uint64_t number, const struct wf1_node
         return check_target(check, number, node, offset);
     if (map.names == node->size_bytes)
         return 0;
-    wf1_check_path(path, "nodes", number, ".head.size_bytes");
-    return finding_report(check->sink, SEVERITY_ERROR, "wf1-names", path, &offset, NULL,
-                          "expected %llu, the number of names in the directory; found %llu",
+    const struct wf1_where where = wf1_where("nodes", number);
+    return finding_report(check->sink, SEVERITY_ERROR, "wf1-names", wf1_where_text(check, &where), &offset,
+                          NULL, "expected %llu, the number of names in the directory; found %llu",
                           (unsigned long long)map.names, (unsigned long long)node->size_bytes);
 }
 
