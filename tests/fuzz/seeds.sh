@@ -55,6 +55,12 @@ fuzz_caposst1)
     printf '\x18\x02\x00\x01' > "$2/writing"
     printf '\x38\x80\x00\x02' > "$2/kind"
     printf '\x20\x80\x00\x07\x28\x80\x00\xff' > "$2/place" ;;
+fuzz_caposwf1)
+    # As above: version, levels, a state; kinds, levels and sizes of the first records, an entry, a bit of the bitmap.
+    printf '\x10\x00\x00\x03' > "$2/version"
+    printf '\x60\x00\x00\x03' > "$2/levels"
+    printf '\x18\x02\x00\x01' > "$2/writing"
+    for at in 00 01 10 18 20 24 28 80 90; do printf "\\x$at\\x80\\x00\\x05" > "$2/node-$at"; done ;;
 fuzz_archive)
     tmp=$(mktemp -d)
     mkdir -p "$tmp/a/b"; echo hello > "$tmp/a/b/file"; ln -s b/file "$tmp/a/link"; ln "$tmp/a/b/file" "$tmp/a/hard"
