@@ -143,7 +143,7 @@ static int device_parts(const struct stack *stack, size_t first, size_t end, sta
 {
     enum { LAYERS_MAX = 8 };
     const struct stack_layer *layer = &stack->layers[first];
-    struct range all[LAYERS_MAX * FS_SHARE_RANGES];
+    struct range all[LAYERS_MAX * FS_SHARE_RANGES] = {0};
     size_t n = 0, gaps = 0, overlaps = 0;
     uint64_t at = 0;
     int rc = 0;

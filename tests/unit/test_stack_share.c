@@ -155,7 +155,7 @@ static void test_every_sector(void)
 {
     const unsigned share = tap_share();
     struct plat_dev *dev = data_image(1024);
-    struct errors errors;
+    struct errors errors = {0};
     uint8_t *bytes = dev_memory_bytes(dev);
     unsigned missed = 0, tried = 0;
     ok(judge(dev, &errors) == 0, "a fresh image is sound %s", errors.first);
@@ -175,7 +175,7 @@ static void test_every_sector(void)
 static void test_strangers(void)
 {
     static uint8_t content[300 * 512];
-    struct errors errors;
+    struct errors errors = {0};
     struct stack *stack = NULL;
     /* A store with an object that has CAPOSWF1 where a filesystem would begin: the table of 8 blocks ends at 10. */
     for (size_t i = 0; i < 300; i++)
@@ -208,7 +208,7 @@ static void test_strangers(void)
 static void test_overlap(void)
 {
     struct tree *tree = tree_of("file", "content", 7), *none = open_tree(NULL);
-    struct errors errors;
+    struct errors errors = {0};
     if (tree_finish(none, &err) != 0)
         die("a tree");
     struct plat_dev *dev = make_with("capos-data", tree, NULL, NULL, IMAGE_BYTES, 0);
