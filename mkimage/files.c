@@ -76,7 +76,7 @@ static int find_layer(struct files *files, const char *const *paths, size_t n_pa
             found = layer;
     }
     int rc = found == NULL ? only_layer(files->stack, &found, err) : 0;
-    if (rc != 0)
+    if (rc != 0 || found == NULL)
         return rc;
     if (found->driver == NULL || found->driver->writer == NULL)
         return not_writable(found->driver, err);

@@ -508,6 +508,7 @@ static bool explore_faults(struct crash_engine *engine, uint64_t seed, bool forg
     struct plat_dev *dev;
     struct crash_run *run;
     uint8_t *image;
+    const uint64_t step = forged || engine->options.share == 0 ? 1 : engine->options.share;
     uint64_t digest = 0;
     char why[CRASH_WHY_BYTES], id[48];
     if (record(engine, seed, &dev, &image, &run, &digest)) {
@@ -516,8 +517,8 @@ static bool explore_faults(struct crash_engine *engine, uint64_t seed, bool forg
         if (!sound)
             violation(engine, "at rest", why);
         memcpy(image, bytes, dev->size_bytes);
-        for (uint64_t n = 0; sound && !engine->done; n++) {
-            if (forged ? !format->forge(dev, seed, n) : n == 8 * dev->size_bytes)
+        for (uint64_t n = 0; sound && !engine->done; n += step) {
+            if (forged ? !format->forge(dev, seed, n) : n >= 8 * dev->size_bytes)
                 break;
             if (!forged)
                 bytes[n / 8] ^= (uint8_t)(1u << n % 8);

@@ -49,6 +49,7 @@ struct crash_options {
     uint64_t max_epoch;     /* judge about so many states of one epoch, spread evenly; 0: all */
     uint64_t max_states;    /* stop when so many different ones were judged; 0: never */
     uint64_t skip;          /* for the format */
+    uint64_t share;         /* flip one bit in so many; 0: each */
     bool stop_at_first;     /* violation */
     const char *replay;     /* judge this state alone; NULL: all */
 };

@@ -54,7 +54,9 @@ static void run_states(const struct subject *subject, const struct crash_options
 
 static void run_flips(const struct subject *subject)
 {
-    const struct crash_options options = {0};
+    /* Set where the code is instrumented (tests.mk). */
+    const char *share = getenv("PLAT_TEST_SHARE");
+    const struct crash_options options = {.share = share != NULL ? strtoull(share, NULL, 10) : 0};
     struct crash_engine *engine = crash_open(subject->format, &options);
     for (uint64_t seed = 0; seed < FLIP_SEEDS; seed++)
         (void)(crash_flips(engine, seed) && crash_forgeries(engine, seed));
