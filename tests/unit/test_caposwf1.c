@@ -224,6 +224,32 @@ static void test_coverage(void)
     dev_close(large.dev);
 }
 
+/* A file at each level of a deep tree: paths and places come back as the walk goes up again. */
+static void test_deep(void)
+{
+    enum { LEVELS = 300 };
+    struct image_of image = make(4000, 0, 10);
+    const struct fs_open_options options = {.writable = true};
+    struct volume *vol = NULL;
+    struct words words;
+    uint64_t dir = 0, node;
+    char path[LEVELS * 2 + 8] = "";
+    if (wf1_volume_open(image.dev, NULL, &options, NULL, &vol, &err) != 0)
+        die("opening");
+    for (unsigned i = 0; i < LEVELS; i++) {
+        dir = add(&vol->fs, dir, "d", TREE_DIR, NULL);
+        put(&vol->fs, add(&vol->fs, dir, i % 2 == 0 ? "c" : "e", TREE_FILE, NULL), 0, i + 1);
+        strcat(path, "/d");
+    }
+    strcat(path, "/e");
+    if (caposwf1_writer.finish(&vol->fs, &err) != 0)
+        die("finishing");
+    ok(fs_resolve(&vol->fs, path, &node, &err) == 0, "a file below %d directories is found", LEVELS);
+    wf1_volume_close(vol);
+    ok(judge(image.dev, &words) == 0 && uncovered(&image) == 0, "and walked %.200s", words.text);
+    dev_close(image.dev);
+}
+
 /* ---- hooks, batches, reading ---- */
 
 static void test_hooks(void)
@@ -363,6 +389,7 @@ int main(void)
     test_outside();
     test_cut_short();
     test_coverage();
+    test_deep();
     test_random(20000 / share);
     test_hooks();
     test_batches();
