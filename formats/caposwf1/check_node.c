@@ -214,12 +214,7 @@ static bool is_mapped(const struct wf1_node *node)
 
 static int check_map(struct check *check, uint64_t number, const struct wf1_node *node, uint64_t offset)
 {
-    struct map map;
-    map.number = (uint32_t)number;
-    map.node = node;
-    map.any = map.incomplete = false;
-    map.last_key = 0;
-    map.names = 0;
+    struct map map = {.number = (uint32_t)number, .node = node};
     const uint64_t entries = offset + CAPOSWF1_EXTENT_NODE_EXTENTS_OFFSET;
     int rc = check_entries(check, &map, node->entries, node->n_entries, node->levels, 0, entries);
     if (rc != 0 || map.incomplete)
