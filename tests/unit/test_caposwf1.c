@@ -180,8 +180,6 @@ static void test_cut_short(void)
     dev_close(image.dev);
 }
 
-/* ---- each byte once ---- */
-
 /* A few bytes become others, with right checksums: nothing crashes or hangs, and no byte is walked twice. */
 static void test_random(unsigned rounds)
 {
@@ -222,6 +220,48 @@ static void test_coverage(void)
     dev_close(small.dev);
     dev_close(lead.dev);
     dev_close(large.dev);
+}
+
+/* Twelve levels of blocks, each of which names the next one 32 times: who follows them all does not come back. */
+static void test_circles(uint64_t number)
+{
+    enum { FIRST = 80 };
+    struct image_of image = make(100, 0, 22);
+    const uint32_t bottom = caposwf1_extent_first_block(caposwf1_extent_of(entry_of(&image, number, 0)));
+    const uint32_t count = caposwf1_extent_blocks(caposwf1_extent_of(entry_of(&image, number, 0)));
+    struct wf1_entry entries[WF1_ENTRIES];
+    struct words words;
+    for (uint32_t level = 0; level < WF1_MAP_MAX_LEVELS - 1; level++) {
+        const bool last = level + 2 == WF1_MAP_MAX_LEVELS;
+        for (uint32_t i = 0; i < WF1_ENTRIES; i++)
+            entries[i] = (struct wf1_entry){.block = last ? bottom : FIRST + level + 1,
+                                            .count = last ? count : WF1_ENTRIES};
+        wf1_entries_encode(entries, WF1_ENTRIES, image.bytes + (size_t)(FIRST + level) * WF1_BLOCK_BYTES);
+    }
+    caposwf1_node_head_set_levels(head_of(&image, number), WF1_MAP_MAX_LEVELS);
+    caposwf1_node_head_set_map_entries(head_of(&image, number), 1);
+    caposwf1_extent_set_first_block(entry_of(&image, number, 0), FIRST);
+    caposwf1_extent_set_blocks(entry_of(&image, number, 0), WF1_ENTRIES);
+    memset(record_of(&image, number) + CAPOSWF1_EXTENT_NODE_EXTENTS_OFFSET + CAPOSWF1_EXTENT_BYTES, 0,
+           3 * CAPOSWF1_EXTENT_BYTES);
+    reseal_image(image.bytes, image.n, 0);
+    ok(judge_fast(image.dev, NULL, &words) > 0 && judge(image.dev, &words) > 0 && uncovered(&image) == 0,
+       "a map that goes round ends: %.200s", words.text);
+    exercise(image.dev, true);
+    const struct fs_open_options options = {0};
+    struct volume *vol = NULL;
+    uint64_t node;
+    uint8_t buf[WF1_BLOCK_BYTES];
+    size_t got;
+    if (wf1_volume_open(image.dev, NULL, &options, NULL, &vol, &err) != 0)
+        die("opening");
+    if (number == FILE_SPARSE)
+        (void)caposwf1_driver.read(&vol->fs, number, 3 * WF1_EXTENT_BYTES, buf, sizeof buf, &got, &err);
+    else
+        (void)caposwf1_driver.lookup(&vol->fs, number, "not there", &node, &err);
+    ok(true, "and so does reading what it maps");
+    wf1_volume_close(vol);
+    dev_close(image.dev);
 }
 
 /* A file at each level of a deep tree: paths and places come back as the walk goes up again. */
@@ -390,6 +430,9 @@ int main(void)
     test_cut_short();
     test_coverage();
     test_deep();
+    test_circles(FILE_SPARSE);
+    test_circles(DIR_A);
+    test_circles(DIR_B);
     test_random(20000 / share);
     test_hooks();
     test_batches();
