@@ -47,6 +47,8 @@ static const char *role(const struct fs_driver *driver)
 {
     if (driver->partitions != NULL || driver->table != NULL)
         return "partition table";
+    if (driver->maker != NULL && driver->maker->parts != NULL)
+        return "several formats in one image";
     return driver->readdir != NULL ? "filesystem" : "archive";
 }
 

@@ -13,7 +13,7 @@ for group in "$@"; do
           libarchive-tools bsdextrautils mandoc kmod" ;;
     lint) want="$want $build clang clang-format clang-tidy cppcheck" ;;
     fuzz) want="$want $build clang libclang-rt-14-dev" ;;
-    bench) want="$want $build mtools dosfstools fdisk genimage time" ;;
+    bench) want="$want $build mtools dosfstools fdisk genimage time e2fsprogs" ;;
     coverage) want="$want $build lcov" ;;
     *) echo "deps.sh: unknown group $group" >&2; exit 2 ;;
     esac

@@ -128,6 +128,19 @@ native_row() { # TITLE DIR
 native_row "20,000 small files, 100 a directory" "$work/tree"
 cp -a /usr/share/. "$work/share" 2>/dev/null || true
 native_row "/usr/share, $(find "$work/share" | wc -l) files and directories, $(du -sm "$work/share" | cut -f1) MiB" "$work/share"
+# caposwf1 beside mke2fs -d of the same tree; plat's time includes the verification of the structures. How small the ext4
+# could be resize2fs -M says, which is not timed.
+run_wf1() { "$plat" mk caposwf1 "$work/share" -o "$work/out/wf1.img"; }
+run_mke2fs() { mke2fs -q -F -t ext4 -N "$share_nodes" -d "$work/share" "$work/out/ext4.img" "$share_kib"; }
+echo "/usr/share: caposwf1 and mke2fs -d" >&2
+share_nodes=$(($(find "$work/share" | wc -l) + 1000))
+share_kib=$(($(du -sk "$work/share" | cut -f1) * 5 / 4 + 65536))
+wf1=$(best 3 run_wf1)
+wf1_mib=$(($(stat -c %s "$work/out/wf1.img") >> 20))
+ext4=$(best 1 run_mke2fs)
+e2fsck -f -y "$work/out/ext4.img" > "$work/log" 2>&1 || true
+resize2fs -M "$work/out/ext4.img" > "$work/log" 2>&1
+ext4_mib=$(($(stat -c %s "$work/out/ext4.img") >> 20))
 rm -rf "$work/share"
 
 # A store beside what it cannot do without: 100,000 objects put in one commit, and sha256sum of the same files.
@@ -180,6 +193,37 @@ for n in 1000 10000 100000; do
 done
 rm -rf "$work/objects"
 
+# Filesystems of more and more files of 250 bytes, 1000 to a directory.
+files=$work/files
+: > "$files"
+rm -f "$work/fresh.img" "$work/n.img"
+: > "$work/fresh.img"
+mkdir "$work/many"
+before="" # mk, verify and ls of the row above
+made=0
+for n in 1000 10000 100000 1000000; do
+    title=$(sed ':a;s/\B[0-9]\{3\}\>/,&/;ta' <<< "$n")
+    echo "a caposwf1 of $title files" >&2
+    for ((; made < n / 1000; made++)); do
+        mkdir "$work/many/$made"
+        seq "$made" $((made + 100000)) | head -c 250000 > "$work/part" || true
+        split -n 1000 -a 3 "$work/part" "$work/many/$made/f"
+    done
+    mk=$(cost "$plat" mk caposwf1 "$work/many" -o "$work/wf1.img")
+    cp --sparse=always "$work/wf1.img" "$work/fresh.img"
+    verify_n=$(cost "$plat" verify --quiet --data "$work/n.img")
+    list=$(cost "$plat" ls -R "$work/n.img")
+    : > "$work/fresh.img"
+    times="- | - | -"
+    if [ -n "$before" ]; then
+        times=$(echo "$before ${mk% *} ${verify_n% *} ${list% *}" | awk '{ printf "%.1f | %.1f | %.1f", $4 / $1, $5 / $2, $6 / $3 }')
+    fi
+    before="${mk% *} ${verify_n% *} ${list% *}"
+    printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$title" "${mk% *}" "${mk#* }" "${verify_n% *}" "${verify_n#* }" \
+        "${list% *}" "${list#* }" "$times" >> "$files"
+done
+rm -rf "$work/many" "$work/wf1.img" "$work/fresh.img" "$work/n.img"
+
 # A tree of real files into an image of each native format and back, compared.
 roundtrip=$(PLAT=$plat TMPDIR=$work bash tests/roundtrip.sh /usr/share)
 
@@ -213,6 +257,16 @@ dump=$(cat "$work/rss")
     echo "| case | plat mk caposro1 | cp -a | cp / plat (target) |"
     echo "| --- | --- | --- | --- |"
     cat "$native"
+    echo
+    echo "The same /usr/share as a writable filesystem: \`plat mk caposwf1\` $wf1 s and $wf1_mib MiB, \`mke2fs -t ext4 -d\` $ext4 s and"
+    echo "$ext4_mib MiB after \`resize2fs -M\`: $(ratio "$ext4" "$wf1") times as long (target: at least 2, and no larger)."
+    echo
+    echo "Filesystems of n files of 250 bytes, 1000 to a directory; how many times as long as the row above (n log n would be 13.3,"
+    echo "12.5 and 12.0 times):"
+    echo
+    echo "| n | mk caposwf1, s | KiB | verify --data, s | KiB | ls -R, s | KiB | mk, times | verify, times | ls, times |"
+    echo "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    cat "$files"
     echo
     echo "100,000 objects of 1.5 KB in one commit: \`plat store put\` $store_put s, \`sha256sum\` of the same files $store_sha s (target: at"
     echo "most 1.5 times): $(ratio "$store_put" "$store_sha") times."

@@ -3,9 +3,33 @@
  *
  * Catches: a block referred to twice or not at all, a map of a wrong height, names out of order, a pipe that gets other
  * bytes than a file, a window of zeros that takes room, a size that is off by a block. */
+#include "lib/fs/verify.h"
 #include "tests/unit/caposwf1_image.h"
 
 enum { BIG_BYTES = 9 * 1024 * 1024 + 77 };
+
+static int first_error(void *ctx, const struct finding *finding)
+{
+    char *text = ctx;
+    if (finding->severity == SEVERITY_ERROR && text[0] == '\0')
+        (void)snprintf(text, 200, "%.40s %.140s", finding->id, finding->text);
+    return 0;
+}
+
+/* What plat verify --data says of it; "" when it finds nothing. Blocks that somebody else has it does not judge. */
+static const char *judge(struct plat_dev *dev)
+{
+    static char text[200];
+    const struct finding_sink sink = {first_error, text};
+    struct stack *stack = NULL;
+    text[0] = '\0';
+    if (stack_open(dev, NULL, &stack, &err) != 0)
+        return err.text;
+    if (stack_verify(stack, &sink, NULL, &err) != 0 || stack_scrub(stack, &sink, NULL, NULL, &err) != 0)
+        die("verify");
+    stack_close(stack);
+    return text;
+}
 
 static uint64_t make_both(struct tree *tree, const struct wanted *wanted, const char *what)
 {
@@ -15,6 +39,8 @@ static uint64_t make_both(struct tree *tree, const struct wanted *wanted, const 
     const char *text = audit_image(dev, tree, wanted);
     const uint64_t size = dev->size_bytes;
     ok(text[0] == '\0', "%s: %llu bytes %s", what, (unsigned long long)size, text);
+    text = judge(dev);
+    ok(text[0] == '\0', "%s: verify --data finds nothing %s", what, text);
     ok(size == piped->size_bytes && memcmp(dev_memory_bytes(dev), dev_memory_bytes(piped), (size_t)size) == 0,
        "%s: a pipe gets the same bytes", what);
     dev_close(dev);

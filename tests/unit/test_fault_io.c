@@ -150,11 +150,11 @@ static void test_reading(const char *what, struct plat_dev *dev, bool files)
 
 /* ---- writing ---- */
 
-static int make_fat(struct plat_dev *dev, struct plat_err *err)
+static int make_image(struct plat_dev *dev, const char *format, struct plat_err *err)
 {
     struct make_plan *plan = NULL;
     struct tree *tree = hostile_tree();
-    const struct fs_maker *maker = fs_driver_find("fat32")->maker;
+    const struct fs_maker *maker = fs_driver_find(format)->maker;
     const struct make_options options = {.label = "FAULT", .seed = "fault", .sector_bytes = HOSTILE_SECTOR};
     int rc = maker->plan(tree, &options, &plan, err);
     if (rc == 0) {
@@ -165,6 +165,19 @@ static int make_fat(struct plat_dev *dev, struct plat_err *err)
     }
     tree_close(tree);
     return rc;
+}
+
+static int make_fat(struct plat_dev *dev, struct plat_err *err)
+{
+    return make_image(dev, "fat32", err);
+}
+static int make_wf1(struct plat_dev *dev, struct plat_err *err)
+{
+    return make_image(dev, "caposwf1", err);
+}
+static int make_data(struct plat_dev *dev, struct plat_err *err)
+{
+    return make_image(dev, "capos-data", err);
 }
 
 static int make_table(struct plat_dev *dev, const char *format, struct plat_err *err)
@@ -230,6 +243,8 @@ int main(void)
     test_reading("a GPT disk with a FAT32", image.dev, true);
     hostile_close(&image);
     test_writing("a FAT32", HOSTILE_FAT_BYTES, make_fat);
+    test_writing("a CAPOSWF1", HOSTILE_FAT_BYTES, make_wf1);
+    test_writing("a capos-data", HOSTILE_FAT_BYTES, make_data);
     test_writing("a GPT", HOSTILE_TABLE_BYTES, make_gpt);
     test_writing("an MBR", HOSTILE_TABLE_BYTES, make_mbr);
     return tap_done();

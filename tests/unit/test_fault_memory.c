@@ -104,11 +104,11 @@ static int add_all(struct tree *tree, struct plat_err *err)
     return tree_finish(tree, err);
 }
 
-static int make_fat(struct plat_err *err, uint64_t *ret_answer)
+static int make_image(const char *format, struct plat_err *err, uint64_t *ret_answer)
 {
     const struct tree_options tree_options = {.has_time = true, .time_s = HOSTILE_TIME};
     const struct make_options options = {.label = "FAULT", .seed = "fault", .sector_bytes = HOSTILE_SECTOR};
-    const struct fs_maker *maker = fs_driver_find("fat32")->maker;
+    const struct fs_maker *maker = fs_driver_find(format)->maker;
     struct make_plan *plan = NULL;
     struct tree *tree = NULL;
     struct strbuf text = {0};
@@ -131,6 +131,19 @@ static int make_fat(struct plat_err *err, uint64_t *ret_answer)
     }
     tree_close(tree);
     return rc;
+}
+
+static int make_fat(struct plat_err *err, uint64_t *ret_answer)
+{
+    return make_image("fat32", err, ret_answer);
+}
+static int make_wf1(struct plat_err *err, uint64_t *ret_answer)
+{
+    return make_image("caposwf1", err, ret_answer);
+}
+static int make_data(struct plat_err *err, uint64_t *ret_answer)
+{
+    return make_image("capos-data", err, ret_answer);
 }
 
 static int ignore_finding(void *ctx, const struct finding *finding)
@@ -413,6 +426,9 @@ int main(void)
         {"loading the gpt layout through jansson", load_gpt, false, true},
         {"loading a recipe through jansson", load_recipe, false, true},
         {"making a FAT32", make_fat, false, false},
+        {"making a CAPOSWF1", make_wf1, false, false},
+        {"making a capos-data", make_data, false, false},
+        {"making a capos-data through jansson", make_data, false, true},
         {"verifying a disk", verify_disk, false, false},
         {"walking a disk", walk_disk, false, false},
         {"plat verify", run_verify, true, false},
