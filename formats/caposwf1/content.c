@@ -139,7 +139,7 @@ static void find_holes(struct wf1_window *window)
 
 struct gathering {
     struct wf1_writer *writer;
-    const struct wf1_node *node;
+    struct wf1_node node; /* whose content it is */
     struct wf1_entry old[WF1_EXTENT_BLOCKS], new[WF1_EXTENT_BLOCKS];
     uint32_t n_old, n_new;
     struct plat_err *err;
@@ -175,7 +175,7 @@ static int gather_kept(struct gathering *g, const struct wf1_entry *old, uint32_
         size_t n;
         if (piece == NULL)
             return err_nomem(g->err, "writing a file");
-        int rc = wf1_read(&g->writer->vol->reader, g->node, (uint64_t)from * WF1_BLOCK_BYTES, piece, bytes,
+        int rc = wf1_read(&g->writer->vol->reader, &g->node, (uint64_t)from * WF1_BLOCK_BYTES, piece, bytes,
                           &n, g->err);
         entry.crc32c = hash_crc32c(0, piece, bytes);
         free(piece);
@@ -254,29 +254,27 @@ static int defragment(struct wf1_writer *writer, const struct wf1_node *node, co
     return 0;
 }
 
-static int window_settle(struct wf1_writer *writer, struct gathering *g, struct plat_err *err)
+static int window_settle(struct gathering *g)
 {
+    struct wf1_writer *writer = g->writer;
     struct wf1_window *window = &writer->window;
-    struct wf1_node node;
-    int rc = wf1_mark(writer, err);
+    struct wf1_reader *reader = &writer->vol->reader;
+    int rc = wf1_mark(writer, g->err);
     if (rc == 0)
-        rc = wf1_node_read(&writer->vol->reader, window->node, &node, err);
+        rc = wf1_node_read(reader, window->node, &g->node, g->err);
     if (rc == 0)
-        rc = wf1_extents(&writer->vol->reader, &node, window->first, g->old, &g->n_old, err);
+        rc = wf1_extents(reader, &g->node, window->first, g->old, &g->n_old, g->err);
     if (rc == 0) {
         find_holes(window);
-        rc = defragment(writer, &node, g, err);
+        rc = defragment(writer, &g->node, g, g->err);
     }
-    g->writer = writer;
-    g->node = &node;
-    g->err = err;
     if (rc == 0)
         rc = gather(g);
     if (rc == 0)
         rc = give_back(g);
     if (rc == 0)
-        rc = wf1_map_window(writer, &node, window->first, g->new, g->n_new, err);
-    return rc == 0 ? wf1_node_put(writer, window->node, &node, err) : rc;
+        rc = wf1_map_window(writer, &g->node, window->first, g->new, g->n_new, g->err);
+    return rc == 0 ? wf1_node_put(writer, window->node, &g->node, g->err) : rc;
 }
 
 int wf1_window_flush(struct wf1_writer *writer, struct plat_err *err)
@@ -289,7 +287,11 @@ int wf1_window_flush(struct wf1_writer *writer, struct plat_err *err)
     if (bytes_all(window->fates, sizeof window->fates, WF1_KEPT))
         return 0;
     struct gathering *g = calloc(1, sizeof *g);
-    int rc = g == NULL ? err_nomem(err, "writing a file") : window_settle(writer, g, err);
+    if (g == NULL)
+        return wf1_halfway(writer, err_nomem(err, "writing a file"));
+    g->writer = writer;
+    g->err = err;
+    int rc = window_settle(g);
     free(g);
     return wf1_halfway(writer, rc);
 }

@@ -248,7 +248,7 @@ static int writer_remove(struct fs *fs, const struct fs_place *place, struct pla
 {
     struct wf1_writer *writer;
     struct wf1_node dir, node;
-    struct wf1_name there;
+    struct wf1_name there = {0};
     int rc;
     (void)volume_to_change(fs, &writer, &rc, err);
     if (rc == 0)
@@ -325,7 +325,7 @@ static int writer_rename(struct fs *fs, const struct fs_place *from, const struc
 {
     struct wf1_writer *writer;
     struct wf1_node from_dir, to_dir, node, replaced;
-    struct wf1_name moved, there;
+    struct wf1_name moved, there = {0};
     bool below = false;
     int rc;
     (void)volume_to_change(fs, &writer, &rc, err);

@@ -120,8 +120,8 @@ struct audit {
 static void fault(struct audit *audit, const char *what, uint64_t number)
 {
     if (audit->fault[0] == '\0')
-        (void)snprintf(audit->fault, sizeof audit->fault, "%s (%llu): %.150s", what, (unsigned long long)number,
-                       err.text);
+        (void)snprintf(audit->fault, sizeof audit->fault, "%s (%llu): %.150s", what,
+                       (unsigned long long)number, err.text);
 }
 
 static void see(struct audit *audit, uint64_t block, uint64_t n)

@@ -26,7 +26,12 @@ static const struct target {
     {{"caposst1", "{\"version\": 2, \"shadow\": false}", false}, "caposst1", 1500, 40000, 65536, 1},
     {{"caposst1", "{}", false}, "caposst1 with a shadow area", 200, 20000, 65536, 20},
     {{"caposwf1", "{}", true}, "caposwf1", 1500, 40000, 65536, 1},
-    {{"caposwf1", "{\"superblock\": 0}", true}, "caposwf1 with its superblock in block 0", 3000, 600, 65536, 20},
+    {{"caposwf1", "{\"superblock\": 0}", true},
+     "caposwf1 with its superblock in block 0",
+     3000,
+     600,
+     65536,
+     20},
 };
 
 struct span {
