@@ -247,7 +247,7 @@ static int remove_now(struct wf1_writer *writer, const struct fs_place *place, u
 static int writer_remove(struct fs *fs, const struct fs_place *place, struct plat_err *err)
 {
     struct wf1_writer *writer;
-    struct wf1_node dir, node;
+    struct wf1_node dir, node = {0};
     struct wf1_name there = {0};
     int rc;
     (void)volume_to_change(fs, &writer, &rc, err);
@@ -324,7 +324,7 @@ static int writer_rename(struct fs *fs, const struct fs_place *from, const struc
                          struct plat_err *err)
 {
     struct wf1_writer *writer;
-    struct wf1_node from_dir, to_dir, node, replaced;
+    struct wf1_node from_dir, to_dir, node = {0}, replaced = {0};
     struct wf1_name moved, there = {0};
     bool below = false;
     int rc;
