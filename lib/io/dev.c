@@ -23,11 +23,15 @@ int dev_write(struct plat_dev *dev, uint64_t offset, const void *buf, size_t n, 
 {
     if (dev->ops->write_at == NULL)
         return err_set(err, PLAT_EUNSUPPORTED, "%s is open read-only", dev->name);
-    if (!range_within((struct range){offset, n}, dev->size_bytes))
+    const bool inside = range_within((struct range){offset, n}, dev->size_bytes);
+    if (!inside && !(dev->grows && range_within((struct range){offset, n}, INT64_MAX)))
         return past_end(dev, offset, n, err);
     if (n == 0)
         return 0;
-    return dev->ops->write_at(dev, offset, buf, n, err);
+    int rc = dev->ops->write_at(dev, offset, buf, n, err);
+    if (rc == 0 && !inside)
+        dev->size_bytes = offset + n;
+    return rc;
 }
 
 int dev_flush(struct plat_dev *dev, struct plat_err *err)

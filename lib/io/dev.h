@@ -37,9 +37,12 @@ struct plat_dev {
     const char *name;     /* for messages: the file's name; lives as long as the device */
     uint64_t base_offset; /* where byte 0 of this device lies in the outermost image (windows) */
     bool sequential;      /* writes must ascend and reads fail: a pipe */
+    bool grows;           /* a file that is written: what is written behind its end makes it longer */
 };
 
 int dev_open_file(const char *path, bool writable, struct plat_dev **ret, struct plat_err *err);
+/* A regular file that is open for reading and writing; takes `fd` over, whatever happens. */
+int dev_open_fd(int fd, const char *name, struct plat_dev **ret, struct plat_err *err);
 /* Copies nothing: `bytes` must outlive the device. */
 int dev_open_const(const void *bytes, size_t n, const char *name, struct plat_dev **ret,
                    struct plat_err *err);
@@ -58,7 +61,7 @@ void dev_close(struct plat_dev *dev);
  * closed. PLAT_EIO when another process (or another open of the file) holds it. Readers need no lock. Devices
  * without a file have nobody to share with. */
 int dev_lock(struct plat_dev *dev, struct plat_err *err);
-/* Makes the image file below `dev` this long, durably; what is new reads as zeros. PLAT_EUNSUPPORTED for all but regular
+/* Makes the image file below `dev` this long, durably, if it is not; what is new reads as zeros. PLAT_EUNSUPPORTED for all but regular
  * files that were opened for writing. */
 int dev_resize(struct plat_dev *dev, uint64_t size_bytes, struct plat_err *err);
 /* Copies n bytes from file descriptor `fd` (at its current offset) to the device; fewer in the file is PLAT_EIO

@@ -252,6 +252,22 @@ int dev_open_file(const char *path, bool writable, struct plat_dev **ret, struct
     return 0;
 }
 
+int dev_open_fd(int fd, const char *name, struct plat_dev **ret, struct plat_err *err)
+{
+    struct file_dev *f;
+    uint64_t size_bytes;
+    int rc = file_size(fd, &size_bytes, err);
+    if (rc == 0)
+        rc = file_new(name, fd, &rw_ops, &f, err);
+    if (rc != 0) {
+        (void)close(fd);
+        return rc;
+    }
+    f->dev.size_bytes = size_bytes;
+    *ret = &f->dev;
+    return 0;
+}
+
 int dev_fd(const struct plat_dev *dev)
 {
     bool file = dev->ops == &ro_ops || dev->ops == &rw_ops;
@@ -287,6 +303,8 @@ int dev_resize(struct plat_dev *dev, uint64_t size_bytes, struct plat_err *err)
     const int fd = dev->ops == &rw_ops ? dev_fd(dev) : -1;
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         return err_set(err, PLAT_EUNSUPPORTED, "%s is no regular file: its size stays as it is", dev->name);
+    if (size_bytes == dev->size_bytes)
+        return 0;
     if (size_bytes > INT64_MAX || ftruncate(fd, (off_t)size_bytes) != 0)
         return err_sys(err, size_bytes > INT64_MAX ? EFBIG : errno, "cannot make it %llu bytes long",
                        (unsigned long long)size_bytes);
