@@ -137,8 +137,18 @@ static int find_link_target(struct unpack *u, const char *path, struct tree_node
     return 0;
 }
 
+/* Both are one file, unless the second brought contents of its own. */
+static void link_number(struct unpack *u, struct tree_node *first, struct tree_spec *spec)
+{
+    if (!u->tree->options.links || spec->from.spool_offset != first->from.spool_offset)
+        return;
+    if (first->link == 0)
+        first->link = ++u->tree->links.n;
+    spec->link = first->link;
+}
+
 /* Makes *spec a second name of the member that `path` names. */
-static int link_member(struct unpack *u, struct archive_entry *entry, const char *path,
+static int link_contents(struct unpack *u, struct archive_entry *entry, const char *path,
                        struct tree_spec *spec, struct tree_node **ret_first, struct plat_err *err)
 {
     struct tree_node *first = NULL;
@@ -170,6 +180,15 @@ static int link_member(struct unpack *u, struct archive_entry *entry, const char
     first->from.spool_offset = spec->from.spool_offset;
     first->size_bytes = spec->size_bytes;
     return 0;
+}
+
+static int link_member(struct unpack *u, struct archive_entry *entry, const char *path,
+                       struct tree_spec *spec, struct tree_node **ret_first, struct plat_err *err)
+{
+    int r = link_contents(u, entry, path, spec, ret_first, err);
+    if (r == 0)
+        link_number(u, *ret_first, spec);
+    return r;
 }
 
 static int compare_bodies(const void *va, const void *vb)

@@ -33,6 +33,19 @@ struct tree_index {
     uint64_t seed; /* random, so that nobody can choose names that collide */
 };
 
+/* Host files with several names, by their identity; open addressing. */
+struct tree_link {
+    dev_t device;
+    ino_t inode;
+    uint32_t number; /* 0: free */
+};
+struct tree_links {
+    struct tree_link *slots;
+    size_t n_slots; /* a power of two, or 0 */
+    size_t n_used;
+    uint32_t n; /* numbers given, to files of archives as well */
+};
+
 /* The host directory that was read from last: root_fd is its source, dir_fd the directory itself. One for each
  * thread that reads. */
 struct host_cursor {
@@ -47,6 +60,7 @@ struct tree {
     struct tree_node *root;
     uint64_t n_nodes;
     struct tree_index index;
+    struct tree_links links;
     struct host_source *sources;
     size_t n_sources, cap_sources;
     int spool_fd; /* -1: none yet */
@@ -71,6 +85,7 @@ struct tree_spec {
     int64_t mtime_s;
     uint32_t mtime_ns;
     uint64_t size_bytes;
+    uint32_t link; /* files */
     union {
         uint64_t spool_offset;
         const char *literal;
@@ -133,6 +148,9 @@ int tree_index_find(struct tree *tree, const struct tree_node *dir, const char *
 /* Nothing to do while there is no index. */
 int tree_index_add(struct tree *tree, struct tree_node *node, struct plat_err *err);
 void tree_index_free(struct tree *tree);
+
+/* links.c: the number of this host file, a new one at its first name; 0 or ENOMEM. */
+int tree_link_find(struct tree_links *links, dev_t device, ino_t inode, uint32_t *ret);
 
 /* Visible text of a path for messages: its end when it is long. */
 void tree_visible(const char *s, size_t n, char ret[TREE_LABEL_BYTES]);

@@ -82,6 +82,7 @@ void tree_close(struct tree *tree)
     if (tree == NULL)
         return;
     tree_index_free(tree);
+    free(tree->links.slots);
     if (tree->spool_fd >= 0)
         (void)close(tree->spool_fd);
     host_cursor_close(&tree->last);
@@ -230,6 +231,8 @@ int tree_descend_to_parent(struct tree *tree, const char *target, struct tree_pl
 void tree_set(struct tree *tree, struct tree_node *node, const struct tree_spec *spec)
 {
     const struct tree_options *o = &tree->options;
+    if (spec->kind != TREE_DIR || node->kind != TREE_DIR)
+        node->link = spec->link; /* or no children */
     node->kind = (uint8_t)spec->kind;
     node->source = (uint8_t)spec->source;
     node->mode = spec->mode & 07777;
@@ -282,7 +285,7 @@ int tree_put(struct tree *tree, const struct tree_place *at, const char *name, s
         return r;
     if (old == NULL)
         return put_new(tree, at, name, n, spec, ret, err);
-    if (old->kind == TREE_DIR && spec->kind != TREE_DIR && old->n_children > 0) {
+    if (old->kind == TREE_DIR && spec->kind != TREE_DIR && old->child != NULL) {
         char label[TREE_LABEL_BYTES];
         tree_label(old, label);
         return err_set(err, PLAT_EINVALID,
@@ -454,13 +457,13 @@ int tree_finish(struct tree *tree, struct plat_err *err)
     tree_index_free(tree);
     size_t most = 0;
     for (const struct tree_node *n = tree->root; n != NULL; n = tree_next(n))
-        most = n->n_children > most ? n->n_children : most;
+        most = n->kind == TREE_DIR && n->n_children > most ? n->n_children : most;
     if (most > 1) {
         struct sort_key *keys = calloc(most, sizeof *keys);
         if (keys == NULL)
             return err_nomem(err, "sorting the file tree");
         for (struct tree_node *n = tree->root; n != NULL; n = tree_next(n)) {
-            if (n->n_children > 1)
+            if (n->kind == TREE_DIR && n->n_children > 1)
                 sort_children(n, keys);
         }
         free(keys);

@@ -46,7 +46,11 @@ struct tree_node {
     uint32_t mtime_ns;
     uint32_t mode; /* permission bits (07777) */
     uint32_t uid, gid;
-    uint32_t n_children;
+    union {
+        uint32_t n_children; /* directories; else 0, but for: */
+        uint32_t
+            link; /* files, with tree_options.links: those of one number are one file, a hard link; 0: alone */
+    };
     uint8_t kind;   /* enum tree_kind */
     uint8_t source; /* private to lib/tree */
     uint16_t
@@ -68,6 +72,7 @@ struct tree_options {
      * what directories and archives bring, not for what is added by name. An excluded directory is not looked
      * into. */
     const char *const *exclude;
+    bool links;      /* tell hard links: tree_node.link */
     bool root_owned; /* what comes from host files and directories belongs to 0:0, not to whoever owns it
                         there */
     /* Path of the file that is being made from the tree (NULL: none). Where a directory source holds it, an
@@ -94,7 +99,7 @@ void tree_set_exclude(struct tree *tree, const char *const *exclude);
  * directory then. After a failure the tree may hold a part of what was added: close it. */
 
 /* Everything below the directory; its own mode, owner and time go to the target. Symbolic links stay symbolic
- * links (only host_path itself is followed), hard links become separate files, devices, FIFOs and sockets
+ * links (only host_path itself is followed), hard links become separate files (with options.links, of one number), devices, FIFOs and sockets
  * keep their kind. */
 int tree_add_directory(struct tree *tree, const char *target, const char *host_path, struct plat_err *err);
 /* One regular file; symbolic links to it are followed. */
@@ -133,6 +138,8 @@ struct tree_totals {
     uint64_t n_files, n_dirs, n_others, data_bytes;
 };
 void tree_totals(const struct tree *tree, struct tree_totals *ret);
+/* The highest tree_node.link; 0: none. An override or a later source may have made files of one number different. */
+uint32_t tree_link_count(const struct tree *tree);
 /* The node after this one when each directory comes before what it holds; NULL at the end. Start at the root.
  */
 struct tree_node *tree_next(const struct tree_node *node);
