@@ -143,7 +143,9 @@ static int gather_source(const struct cli *cli, struct mk *mk, const char *outpu
     const char *const *given = NULL;
     const char *exclude[RECIPE_MAX_DEFINES + 1] = {NULL};
     size_t n = cli_list(cli, "exclude", &given);
-    struct tree_options options = {.exclude = exclude, .output = strcmp(output, "-") != 0 ? output : NULL};
+    struct tree_options options = {.exclude = exclude,
+                                   .links = mk->driver->maker->links,
+                                   .output = strcmp(output, "-") != 0 ? output : NULL};
     if (n > RECIPE_MAX_DEFINES)
         return err_set(err, PLAT_ELIMIT, "more than %d --exclude patterns", RECIPE_MAX_DEFINES);
     for (size_t i = 0; i < n; i++)
@@ -166,21 +168,48 @@ static int gather_source(const struct cli *cli, struct mk *mk, const char *outpu
     return ret == 0 && n > 0 ? gather_objects(given, n, &options, &mk->objects, err) : ret;
 }
 
+/* The image onto its device, of which *ret is closed by the caller. A format that finds its size by writing writes first,
+ * where it can go back to the front, and a pipe gets what was made in a temporary file. */
+static int write_output(const struct cli *cli, struct mk *mk, const char *output, struct plat_dev **ret,
+                        struct plat_err *err)
+{
+    const struct fs_maker *maker = mk->driver->maker;
+    const bool stream = maker->stream != NULL && strcmp(output, "-") != 0;
+    struct plat_dev *dev = NULL;
+    struct cli_progress bar;
+    int rc = stream ? 0 : settle_size(cli, mk, err);
+    if (rc == 0)
+        rc = dev_output_open(output, mk->size_bytes, &dev, err);
+    if (rc != 0)
+        return rc;
+    dev->grows = stream;
+    cli_progress_init(&bar, cli, "writing", mk->totals.data_bytes);
+    rc = (stream ? maker->stream : maker->write)(mk->plan, dev, &bar.progress, err);
+    cli_progress_done(&bar);
+    dev->grows = false;
+    if (rc == 0 && stream)
+        rc = settle_size(cli, mk, err);
+    if (rc == 0 && stream)
+        rc = dev_resize(dev, mk->size_bytes, err);
+    if (rc != 0) {
+        dev_close(dev);
+        return rc;
+    }
+    *ret = dev;
+    return 0;
+}
+
 static int write_image(const struct cli *cli, struct mk *mk, const char *output, struct plat_err *err)
 {
     struct plat_dev *dev;
-    struct cli_progress bar;
     bool pipe_output = strcmp(output, "-") == 0;
     /* An archive has no structures to check: its driver only writes. */
     bool verifiable = mk->driver->open != NULL || mk->driver->maker->parts != NULL;
     bool verify = verifiable && !pipe_output && !cli_flag(cli, "no-verify");
-    int ret = dev_output_open(output, mk->size_bytes, &dev, err);
+    int ret = write_output(cli, mk, output, &dev, err);
     if (ret != 0)
         return ret;
-    cli_progress_init(&bar, cli, "writing", mk->totals.data_bytes);
-    ret = mk->driver->maker->write(mk->plan, dev, &bar.progress, err);
-    cli_progress_done(&bar);
-    if (ret == 0 && verify)
+    if (verify)
         ret = output_verify(dev, mk->options.sector_bytes, err);
     if (ret == 0)
         ret = dev_output_commit(dev, err);
@@ -267,8 +296,6 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
     mk.options.extra = object;
     mk.options.objects = mk.objects;
     ret = mk.driver->maker->plan(mk.tree, &mk.options, &mk.plan, err);
-    if (ret == 0)
-        ret = settle_size(cli, &mk, err);
     if (ret == 0)
         ret = write_image(cli, &mk, output, err);
 out:

@@ -164,6 +164,7 @@ static int plan_content(struct plan *plan, struct plan_part *part, struct plat_e
         return 0;
     if (maker_find(p->format, &part->driver, err) != 0)
         return recipe_blame(plan->recipe, recipe_path_key(plan->recipe, p->path, "format"), err);
+    plan->gather.options.links = part->driver->maker->links;
     int ret = gather_tree(&plan->gather, &p->tree, p->path, &part->tree, err);
     if (ret == 0)
         tree_totals(part->tree, &part->totals);
@@ -309,6 +310,8 @@ int plan_make(struct plan *plan, struct plan_part *part, uint64_t start_bytes, s
     if (part->driver == NULL)
         return 0;
     const struct fs_maker *maker = part->driver->maker;
+    if (part->make != NULL && maker->anywhere)
+        return 0;
     if (part->make != NULL)
         maker->close(part->make);
     part->make = NULL;

@@ -1,4 +1,5 @@
 /* The SquashFS driver: opening an image. volume.h says which file does what. */
+#include "formats/squashfs/make.h"
 #include "formats/squashfs/volume.h"
 
 #include <stdlib.h>
@@ -111,4 +112,5 @@ const struct fs_driver squashfs_driver = {
     .walk = squashfs_walk,
     .check = squashfs_check,
     .scrub = squashfs_scrub,
+    .maker = &squashfs_maker,
 };

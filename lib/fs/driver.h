@@ -204,6 +204,8 @@ struct fs_maker {
     const struct make_option_desc *options;
     size_t n_options;
     bool compacts; /* min_bytes keeps something free unless make_options.compact */
+    bool links;    /* wants trees whose files say that they are one (tree_options.links) */
+    bool anywhere; /* a plan does not depend on make_options.first_sector, and is kept when the image moves */
     /* Names of the formats that the image has side by side, NULL-terminated: their drivers read it. Such an image may
      * begin empty: its source is a seed. NULL: the format itself. */
     const char *const *parts;
@@ -219,6 +221,11 @@ struct fs_maker {
     /* `dev` is zero-filled and size_bytes long. Where dev->sequential: ascending offsets only. */
     int (*write)(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
                  struct plat_err *err);
+    /* Formats whose size shows only when they are written: the image onto `dev`, which is empty, can be read back and
+     * grows (plat_dev.grows). Call it first, or not at all; min_bytes and settle say afterwards what they say before,
+     * but need no temporary file for it. NULL: sizes are known without. */
+    int (*stream)(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
+                  struct plat_err *err);
     void (*close)(struct make_plan *plan);
 };
 

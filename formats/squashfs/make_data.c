@@ -1,0 +1,343 @@
+/* Contents. This thread reads, in order, and finds what is equal or zero; the threads of lib/par compress; this one writes
+ * what they give back, in the order in which it was read.
+ *
+ *    file ---> blocks ----------------------> par ---> image, file->words
+ *         \--> tail ---> block of fragments -> par ---> image, fragments
+ *
+ * A block of fragments goes in between files, so the blocks of a file lie side by side, as they must. */
+#include "formats/squashfs/make.h"
+
+#include <stdlib.h>
+
+enum { AHEAD_ITEMS_MIN = 128 /* fewer are not worth the threads */ };
+
+struct job {
+    uint8_t *in, *out; /* a block each */
+    size_t n, n_out;   /* n_out 0: to be stored as it is */
+    bool plain;
+    struct sqm_file *file; /* NULL: a block of fragments */
+    uint64_t index;        /* of the block, or of the fragment */
+};
+
+/* ---- the work of the threads ---- */
+
+static int worker_open(void *ctx, void **ret, struct plat_err *err)
+{
+    const struct sqm_settings *settings = &((struct sqm_image *)ctx)->plan->settings;
+    return codec_encoder_open(&settings->codec, settings->block_bytes, (struct codec_encoder **)ret, err);
+}
+static void worker_close(void *worker)
+{
+    codec_encoder_close(worker);
+}
+static void job_close(void *arg)
+{
+    struct job *job = arg;
+    if (job == NULL)
+        return;
+    free(job->in);
+    free(job->out);
+    free(job);
+}
+static int job_open(void *ctx, void **ret, struct plat_err *err)
+{
+    const size_t n = ((struct sqm_image *)ctx)->plan->settings.block_bytes;
+    struct job *job = calloc(1, sizeof *job);
+    if (job == NULL || (job->in = malloc(n)) == NULL || (job->out = malloc(n)) == NULL) {
+        job_close(job);
+        return err_nomem(err, "making a SquashFS image");
+    }
+    *ret = job;
+    return 0;
+}
+static int job_run(void *ctx, void *worker, void *arg, struct plat_err *err)
+{
+    struct job *job = arg;
+    (void)ctx;
+    job->n_out = 0;
+    return job->plain || job->n < 2
+               ? 0
+               : codec_encode(worker, job->in, job->n, job->out, job->n - 1, &job->n_out, err);
+}
+static const struct par_ops par_ops = {.worker_open = worker_open,
+                                       .worker_close = worker_close,
+                                       .job_open = job_open,
+                                       .job_close = job_close,
+                                       .run = job_run};
+
+/* ---- what comes back ---- */
+
+uint32_t sqm_block_word(size_t n, bool plain)
+{
+    return squashfs_block_size_with_plain(squashfs_block_size_with_bytes(0, (uint32_t)n), plain ? 1 : 0);
+}
+
+static int collect(struct sqm_image *image, struct plat_err *err)
+{
+    void *taken;
+    int rc = par_take(image->par, &taken, err);
+    if (rc != 0)
+        return rc;
+    struct job *job = taken;
+    const bool plain = job->n_out == 0;
+    const size_t n = plain ? job->n : job->n_out;
+    const uint64_t start = image->at;
+    rc = sqm_put(image, plain ? job->in : job->out, n, err);
+    if (rc != 0)
+        return rc;
+    if (job->file == NULL) {
+        image->fragments[job->index] = (struct sqm_fragment){start, sqm_block_word(n, plain)};
+        return 0;
+    }
+    if (job->file->start == 0)
+        job->file->start = start;
+    job->file->words[job->index] = sqm_block_word(n, plain);
+    return 0;
+}
+
+/* The job to fill next; asked for again before it is submitted, it is the same. */
+static int job_next(struct sqm_image *image, struct job **ret, struct plat_err *err)
+{
+    void *job;
+    int rc = 0;
+    while (rc == 0 && (job = par_next(image->par)) == NULL)
+        rc = collect(image, err);
+    if (rc == 0)
+        *ret = job;
+    return rc;
+}
+
+static void job_submit(struct sqm_image *image, struct job *job, struct sqm_file *file, uint64_t index)
+{
+    const unsigned bit = file != NULL ? SQM_PLAIN_DATA : SQM_PLAIN_FRAGMENTS;
+    job->plain = (image->plan->settings.plain & bit) != 0;
+    job->file = file;
+    job->index = index;
+    par_submit(image->par);
+}
+
+/* ---- fragments ---- */
+
+static int tails_flush(struct sqm_image *image, struct plat_err *err)
+{
+    struct job *job = NULL;
+    if (image->tails_used == 0)
+        return 0;
+    int rc = job_next(image, &job, err);
+    if (rc != 0)
+        return rc;
+    uint8_t *filled = image->tails;
+    image->tails = job->in;
+    job->in = filled;
+    job->n = image->tails_used;
+    job_submit(image, job, NULL, image->n_fragments - 1);
+    image->tails_used = 0;
+    return 0;
+}
+
+/* Room for n bytes in the block of fragments at hand, or in the next one. */
+static int tails_take(struct sqm_image *image, struct sqm_file *file, uint32_t n, uint8_t **ret,
+                      struct plat_err *err)
+{
+    int rc = image->tails_used + n > image->plan->settings.block_bytes ? tails_flush(image, err) : 0;
+    if (rc != 0)
+        return rc;
+    if (image->tails_used == 0 && image->n_fragments == image->fragments_cap) {
+        const uint32_t cap = image->fragments_cap == 0 ? 256 : image->fragments_cap * 2;
+        struct sqm_fragment *more = realloc(image->fragments, cap * sizeof *more);
+        if (more == NULL)
+            return err_nomem(err, "making a SquashFS image");
+        image->fragments = more;
+        image->fragments_cap = cap;
+    }
+    image->n_fragments += image->tails_used == 0;
+    file->fragment = image->n_fragments - 1;
+    file->fragment_offset = image->tails_used;
+    *ret = image->tails + image->tails_used;
+    image->tails_used += n;
+    return 0;
+}
+
+/* ---- files ---- */
+
+/* Where n bytes from a file come from: memory, or its reader. */
+struct source {
+    const struct tree_node *node;
+    const uint8_t *content; /* NULL: the reader */
+    struct tree_reader reader;
+};
+
+static int source_take(struct source *source, uint8_t *to, size_t n, struct plat_err *err)
+{
+    if (source->content == NULL)
+        return tree_reader_read(&source->reader, to, n, err) == 0 ? 0 : tree_blame(source->node, err);
+    memcpy(to, source->content, n);
+    source->content += n;
+    return 0;
+}
+
+/* Blocks that are holes of the source are zeros that need not be read; how many of `max` lie ahead. */
+static uint64_t hole_blocks(struct source *source, uint32_t block_bytes, uint64_t max)
+{
+    if (source->content != NULL)
+        return 0;
+    const uint64_t hole = tree_reader_hole(&source->reader);
+    const uint64_t n = hole == source->reader.left_bytes ? max : hole / block_bytes;
+    return n < max ? n : max;
+}
+
+/* The blocks of a file, the last of which may be shorter. */
+static int blocks_put(struct sqm_image *image, struct sqm_file *file, struct source *source, uint64_t bytes,
+                      struct plat_err *err)
+{
+    const uint32_t block_bytes = image->plan->settings.block_bytes;
+    const uint64_t n_blocks = div_up_u64(bytes, block_bytes);
+    struct job *job = NULL;
+    int rc = 0;
+    for (uint64_t i = 0; rc == 0 && i < n_blocks; i++) {
+        const uint64_t holes = n_blocks > 1 ? hole_blocks(source, block_bytes, n_blocks - i) : 0;
+        if (holes > 0) {
+            const uint64_t end = (i + holes) * block_bytes;
+            const uint64_t n = (end < bytes ? end : bytes) - i * block_bytes;
+            tree_reader_skip(&source->reader, n);
+            file->sparse_bytes += n;
+            progress_add(image->out.progress, n);
+            i += holes - 1;
+            continue;
+        }
+        const uint64_t left = bytes - i * block_bytes;
+        rc = job_next(image, &job, err);
+        if (rc != 0)
+            return rc;
+        job->n = left < block_bytes ? (size_t)left : block_bytes;
+        rc = source_take(source, job->in, job->n, err);
+        if (rc != 0)
+            return rc;
+        progress_add(image->out.progress, job->n);
+        if (bytes_all(job->in, job->n, 0))
+            file->sparse_bytes += job->n;
+        else
+            job_submit(image, job, file, i);
+    }
+    return rc;
+}
+
+/* The end of a file, as a fragment; zeros need none, they are one more block that is not there. */
+static int tail_put(struct sqm_image *image, struct sqm_file *file, struct source *source, uint32_t n,
+                    struct plat_err *err)
+{
+    const uint8_t *bytes = source->content != NULL ? source->content : image->scratch;
+    uint8_t *to = NULL;
+    int rc = source->content != NULL ? 0 : source_take(source, image->scratch, n, err);
+    if (rc != 0)
+        return rc;
+    progress_add(image->out.progress, n);
+    if (bytes_all(bytes, n, 0)) {
+        file->sparse_bytes += n;
+        return 0;
+    }
+    rc = tails_take(image, file, n, &to, err);
+    if (rc == 0)
+        memcpy(to, bytes, n);
+    return rc;
+}
+
+static uint32_t tail_bytes(const struct sqm_settings *settings, uint64_t size_bytes)
+{
+    if (settings->fragments == SQM_FRAGMENTS_NO ||
+        (settings->fragments == SQM_FRAGMENTS_YES && size_bytes >= settings->block_bytes))
+        return 0;
+    return (uint32_t)(size_bytes % settings->block_bytes);
+}
+
+static int content_put(struct sqm_image *image, struct sqm_file *file, struct source *source,
+                       struct plat_err *err)
+{
+    struct make_plan *plan = image->plan;
+    const uint64_t size = plan->items[file->item].node->size_bytes;
+    const uint32_t tail = tail_bytes(&plan->settings, size);
+    const uint64_t n_blocks = div_up_u64(size, plan->settings.block_bytes);
+    /* A file that is nothing but a fragment needs no list, unless it is zeros. */
+    if (n_blocks > 1 || tail == 0) {
+        if (n_blocks > SIZE_MAX / sizeof *file->words ||
+            (file->words = arena_alloc(&plan->arena, (size_t)n_blocks * sizeof *file->words)) == NULL)
+            return err_nomem(err, "making a SquashFS image");
+    }
+    int rc = blocks_put(image, file, source, size - tail, err);
+    if (rc == 0 && tail > 0)
+        rc = tail_put(image, file, source, tail, err);
+    if (rc == 0 && file->words == NULL && file->fragment == SQM_NONE &&
+        (file->words = arena_alloc(&plan->arena, sizeof *file->words)) == NULL)
+        rc = err_nomem(err, "making a SquashFS image");
+    return rc;
+}
+
+/* Where the file was read ahead it is in memory. */
+static int source_open(struct sqm_image *image, const struct tree_node *node, struct source *ret,
+                       struct plat_err *err)
+{
+    struct source source = {.node = node, .reader = {.fd = -1}};
+    int rc = image->out.ahead != NULL ? tree_ahead_take(image->out.ahead, node, &source.content, err) : 0;
+    if (rc == 0 && source.content == NULL)
+        rc = tree_reader_open(image->plan->tree, node, &source.reader, err);
+    if (rc == 0)
+        *ret = source;
+    return rc;
+}
+
+static int file_put(struct sqm_image *image, uint32_t i, struct plat_err *err)
+{
+    struct make_plan *plan = image->plan;
+    const struct tree_node *node = plan->items[i].node;
+    struct sqm_file *twin = NULL, *file = arena_alloc(&plan->arena, sizeof *file);
+    struct source source;
+    if (file == NULL)
+        return err_nomem(err, "making a SquashFS image");
+    file->item = i;
+    file->fragment = SQM_NONE;
+    int rc = source_open(image, node, &source, err);
+    if (rc != 0)
+        return rc;
+    if (image->twins != NULL)
+        rc = sqm_twins_find(image->twins, file, source.content, &twin, err);
+    if (rc == 0 && twin != NULL)
+        progress_add(image->out.progress, node->size_bytes);
+    else if (rc == 0)
+        rc = content_put(image, file, &source, err);
+    tree_reader_close(&source.reader);
+    plan->items[i].has.file = twin != NULL ? twin : file;
+    return rc;
+}
+
+/* ---- all of them ---- */
+
+static const struct tree_node *order_next(void *ctx)
+{
+    struct sqm_files *files = ctx;
+    const uint32_t i = sqm_files_next(files);
+    return i != SQM_NONE ? files->plan->items[i].node : NULL;
+}
+
+int sqm_data_put(struct sqm_image *image, struct plat_err *err)
+{
+    struct make_plan *plan = image->plan;
+    struct sqm_files files = sqm_files_begin(plan), order = files;
+    int rc = par_open(&par_ops, image, plan->settings.n_threads, &image->par, err);
+    if (rc == 0 && !plan->settings.keep_duplicates)
+        rc = sqm_twins_open(plan, &image->twins, err);
+    if (rc == 0 && plan->n_items >= AHEAD_ITEMS_MIN)
+        rc = tree_ahead_open(plan->tree, order_next, &order, &image->out.ahead, err);
+    for (uint32_t i; rc == 0 && (i = sqm_files_next(&files)) != SQM_NONE;)
+        rc = file_put(image, i, err);
+    if (rc == 0)
+        rc = tails_flush(image, err);
+    while (rc == 0 && par_in_flight(image->par) > 0)
+        rc = collect(image, err);
+    tree_ahead_close(image->out.ahead);
+    image->out.ahead = NULL;
+    sqm_twins_close(image->twins);
+    image->twins = NULL;
+    par_close(image->par);
+    image->par = NULL;
+    return rc;
+}
