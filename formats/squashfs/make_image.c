@@ -295,7 +295,7 @@ static int tables_put(struct sqm_image *image, struct plat_err *err)
 /* ---- the whole ---- */
 
 static int making_open(struct sqm_image *image, struct plat_dev *dev, struct progress *progress,
-                      struct plat_err *err)
+                       struct plat_err *err)
 {
     const struct sqm_settings *settings = &image->plan->settings;
     image->scratch = malloc(settings->block_bytes);

@@ -77,9 +77,6 @@ static int read_codec(json_t *extra, struct sqm_settings *settings, struct plat_
         return err_set(err, PLAT_EINVALID, "option level: expected a small whole number");
     if (rc == 0 && level != NULL)
         settings->codec.level = (int)json_integer_value(level);
-    if (rc == 0 && !codec_can_encode(settings->codec.id))
-        rc = err_set(err, PLAT_EUNSUPPORTED, "%s is only read; choose gzip, zstd, xz, lz4 or lzo",
-                     codec_name(settings->codec.id));
     if (rc == 0)
         rc = codec_settings_check(&settings->codec, err);
     return rc == 0 ? 0 : err_prefix(err, "option compress");

@@ -149,7 +149,7 @@ static void link_number(struct unpack *u, struct tree_node *first, struct tree_s
 
 /* Makes *spec a second name of the member that `path` names. */
 static int link_contents(struct unpack *u, struct archive_entry *entry, const char *path,
-                       struct tree_spec *spec, struct tree_node **ret_first, struct plat_err *err)
+                         struct tree_spec *spec, struct tree_node **ret_first, struct plat_err *err)
 {
     struct tree_node *first = NULL;
     int r = find_link_target(u, path, &first, err);
