@@ -177,7 +177,10 @@ static int write_image(const struct cli *cli, struct mk *mk, const char *output,
     int ret = dev_output_open(output, mk->size_bytes, &dev, err);
     if (ret != 0)
         return ret;
-    cli_progress_init(&bar, cli, "writing", mk->totals.data_bytes);
+    struct tree_totals objects = {0};
+    if (mk->objects != NULL)
+        tree_totals(mk->objects, &objects);
+    cli_progress_init(&bar, cli, "writing", mk->totals.data_bytes + objects.data_bytes);
     ret = mk->driver->maker->write(mk->plan, dev, &bar.progress, err);
     cli_progress_done(&bar);
     if (ret == 0 && verify)
