@@ -445,6 +445,39 @@ static void test_transaction(void)
     dev_close(dev);
 }
 
+/* A reader that stays while the writer goes on: its blocks get other contents. */
+static void test_overtaken(void)
+{
+    struct plat_dev *dev = fresh(60, 0);
+    struct fs *fs = reach(dev, true), *other;
+    const struct finding_sink sink = {.fn = on_finding};
+    static uint8_t text[3000], got[3000];
+    uint64_t node;
+    size_t n;
+    int rc = 0;
+    must(add(fs, WF1_ROOT_NODE, "a", TREE_FILE, &node), "create");
+    must(writer->write(fs, node, 0, text, sizeof text, &err), "write");
+    must(writer->finish(fs, &err), "finish");
+    other = reach(dev, false);
+    must(caposwf1_driver.read(other, node, 0, got, sizeof got, &n, &err), "read");
+    for (int i = 0; i < 8; i++) {
+        must(writer->write(fs, node, 0, memset(text, i + 1, sizeof text), sizeof text, &err), "write");
+        must(writer->commit(fs, &err), "commit");
+    }
+    volume_of(other)->reader.slots[0].block = 0;
+    volume_of(other)->reader.trusted.count = 0;
+    rc = caposwf1_driver.read(other, node, 0, got, sizeof got, &n, &err);
+    ok(rc == PLAT_EIO || (rc == 0 && bytes_all(got, n, 0)),
+       "read while a writer goes on: what was there, or a word about it (%s)", rc == 0 ? "" : err.text);
+    ok(caposwf1_check(other, &sink, &err) == PLAT_EIO && caposwf1_scrub(other, &sink, NULL, &err) == PLAT_EIO,
+       "check and scrub say that they saw two states: %s", err.text);
+    leave(other);
+    must(writer->finish(fs, &err), "finish");
+    leave(fs);
+    ok(sound(dev), "and nothing is wrong");
+    dev_close(dev);
+}
+
 static void test_refusals(void)
 {
     struct plat_dev *dev = fresh(300, 0);
@@ -568,6 +601,7 @@ int main(void)
     test_levels();
     test_cost();
     test_transaction();
+    test_overtaken();
     test_refusals();
     test_full();
     test_grow();
