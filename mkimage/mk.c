@@ -177,13 +177,16 @@ static int write_output(const struct cli *cli, struct mk *mk, const char *output
     const bool stream = maker->stream != NULL && strcmp(output, "-") != 0;
     struct plat_dev *dev = NULL;
     struct cli_progress bar;
+    struct tree_totals objects = {0};
     int rc = stream ? 0 : settle_size(cli, mk, err);
     if (rc == 0)
         rc = dev_output_open(output, mk->size_bytes, &dev, err);
     if (rc != 0)
         return rc;
     dev->grows = stream;
-    cli_progress_init(&bar, cli, "writing", mk->totals.data_bytes);
+    if (mk->objects != NULL)
+        tree_totals(mk->objects, &objects);
+    cli_progress_init(&bar, cli, "writing", mk->totals.data_bytes + objects.data_bytes);
     rc = (stream ? maker->stream : maker->write)(mk->plan, dev, &bar.progress, err);
     cli_progress_done(&bar);
     dev->grows = false;

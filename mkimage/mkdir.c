@@ -22,7 +22,7 @@ static int make_one(struct making *making, const char *text, struct plat_err *er
     else if (rc == 0 && !place.exists)
         rc = files->driver->writer->create(files->fs, &place.at, &making->what, &node, err);
     files_place_free(&place);
-    return rc;
+    return rc == 0 || files->no ? rc : files_blame(err, text);
 }
 
 /* "a/b/c": a, then a/b. The partition before a colon stays where it is. */

@@ -40,8 +40,8 @@ static int move(struct files *files, const struct files_place *from, const struc
     if (rc == 0)
         rc = files->driver->writer->rename(files->fs, &from->at, &at, err);
     /* What is left to refuse is a directory with something in it. */
-    files->no = files->no || rc == PLAT_EINVALID;
-    return rc;
+    files->no = files->no || (rc == PLAT_EINVALID && there);
+    return rc == 0 ? 0 : files_blame(err, files->cli->args[2]);
 }
 
 static int change(struct files *files, struct plat_err *err)

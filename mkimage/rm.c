@@ -154,6 +154,8 @@ static int change(struct files *files, struct plat_err *err)
         if (rc == 0)
             rc = remove_one(files, &place, err);
         files_place_free(&place);
+        if (rc != 0 && !files->no)
+            (void)files_blame(err, files->cli->args[i]);
     }
     return rc;
 }

@@ -15,9 +15,13 @@ enum { COPY_STEP_BYTES = 8 << 20 }; /* between two looks at the progress line */
 uint64_t plan_data_bytes(const struct plan *plan)
 {
     uint64_t total = 0;
-    for (size_t i = 0; i < plan->n_parts; i++)
-        total +=
-            plan->parts[i].driver != NULL ? plan->parts[i].totals.data_bytes : plan->parts[i].content_bytes;
+    for (size_t i = 0; i < plan->n_parts; i++) {
+        const struct plan_part *part = &plan->parts[i];
+        struct tree_totals objects = {0};
+        if (part->objects != NULL)
+            tree_totals(part->objects, &objects);
+        total += objects.data_bytes + (part->driver != NULL ? part->totals.data_bytes : part->content_bytes);
+    }
     for (size_t i = 0; i < plan->n_raws; i++)
         total += plan->raws[i].place.bytes;
     return total;

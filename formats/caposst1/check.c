@@ -203,7 +203,7 @@ int st1_scrub(struct store *store, const struct finding_sink *sink, struct progr
     }
     int rc = scrub_areas(&scrub);
     free(large);
-    return rc;
+    return rc == 0 ? pair_unchanged(store->dev, 0, &store->pair.both, err) : rc;
 }
 
 static int stop_at_first(void *ctx, const struct finding *finding)

@@ -362,5 +362,6 @@ int caposwf1_check(struct fs *fs, const struct finding_sink *sink, struct plat_e
     check.flags = memory + bits + (size_t)super->node_count * sizeof *check.links;
     rc = check_trees(&check);
     free(memory);
-    return rc;
+    const uint64_t offset = offset_of(vol->superblock_block);
+    return rc == 0 ? pair_unchanged(fs->dev, offset, &vol->pair, err) : rc;
 }

@@ -141,11 +141,24 @@ static int usable(const struct volume *vol, struct plat_err *err)
     return vol->fault.class;
 }
 
+/* What looks damaged may be what a writer has put there since the image was opened. */
+static int read_end(struct volume *vol, int rc, struct plat_err *err)
+{
+    struct plat_err why = {0};
+    const uint64_t offset = (uint64_t)vol->superblock_block * WF1_BLOCK_BYTES;
+    if (rc != PLAT_ECORRUPT || vol->writer != NULL ||
+        pair_unchanged(vol->fs.dev, offset, &vol->pair, &why) == 0)
+        return rc;
+    if (err != NULL)
+        *err = why;
+    return why.class;
+}
+
 static int node_of(struct fs *fs, uint64_t number, struct wf1_node *ret, struct plat_err *err)
 {
     struct volume *vol = volume_of(fs);
     int rc = usable(vol, err);
-    return rc != 0 ? rc : wf1_node_read(&vol->reader, number, ret, err);
+    return rc != 0 ? rc : read_end(vol, wf1_node_read(&vol->reader, number, ret, err), err);
 }
 
 static int wf1_root(struct fs *fs, uint64_t *ret_node, struct plat_err *err)
@@ -164,6 +177,7 @@ static int wf1_lookup_path(struct fs *fs, uint64_t dir, const char *name, uint64
     int rc = node_of(fs, dir, &node, err);
     if (rc == 0)
         rc = wf1_lookup(&volume_of(fs)->reader, &node, (const uint8_t *)name, strlen(name), &found, err);
+    rc = read_end(volume_of(fs), rc, err);
     if (rc == 0)
         *ret_node = found.node;
     return rc;
@@ -213,7 +227,9 @@ static int wf1_readdir(struct fs *fs, uint64_t dir, fs_dirent_fn fn, void *ctx, 
     struct listing listing = {fn, ctx};
     struct wf1_node node;
     int rc = node_of(fs, dir, &node, err);
-    return rc != 0 ? rc : wf1_list(&volume_of(fs)->reader, &node, list_entry, &listing, err);
+    if (rc == 0)
+        rc = wf1_list(&volume_of(fs)->reader, &node, list_entry, &listing, err);
+    return read_end(volume_of(fs), rc, err);
 }
 
 static struct fs_time time_of(int64_t ns, enum caposwf1_provenance clock)
@@ -262,7 +278,9 @@ static int wf1_read_file(struct fs *fs, uint64_t node, uint64_t offset, void *bu
         if (rc == 0)
             rc = node_of(fs, node, &file, err);
     }
-    return rc != 0 ? rc : wf1_read(&volume_of(fs)->reader, &file, offset, buf, n, ret_n, err);
+    if (rc == 0)
+        rc = wf1_read(&volume_of(fs)->reader, &file, offset, buf, n, ret_n, err);
+    return read_end(volume_of(fs), rc, err);
 }
 
 static int wf1_readlink(struct fs *fs, uint64_t node, struct strbuf *ret, struct plat_err *err)
@@ -275,6 +293,7 @@ static int wf1_readlink(struct fs *fs, uint64_t node, struct strbuf *ret, struct
         rc = err_set(err, PLAT_EINVALID, "node %llu is not a symbolic link", (unsigned long long)node);
     if (rc == 0)
         rc = wf1_read(&volume_of(fs)->reader, &link, 0, target, sizeof target, &n, err);
+    rc = read_end(volume_of(fs), rc, err);
     if (rc == 0)
         strbuf_add(ret, target, n);
     return rc;

@@ -85,7 +85,7 @@ int wf1_name_add(struct wf1_writer *writer, uint32_t dir, const struct wf1_name 
     struct wf1_reader *reader = &writer->vol->reader;
     struct wf1_leaves leaves;
     struct wf1_cursor cursor;
-    struct names names;
+    struct names names = {0};
     struct wf1_node node;
     int rc = wf1_node_read(reader, dir, &node, err);
     if (rc != 0)
@@ -115,7 +115,7 @@ int wf1_name_drop(struct wf1_writer *writer, uint32_t dir, const uint8_t *name, 
     const struct wf1_name wanted = {.hash = wf1_name_hash(name, n), .bytes = (uint32_t)n, .name = name};
     struct wf1_leaves leaves;
     struct wf1_cursor cursor;
-    struct names names;
+    struct names names = {0};
     struct wf1_node node;
     int rc = wf1_node_read(reader, dir, &node, err);
     if (rc == 0 && node.levels == 0)

@@ -307,7 +307,7 @@ int wf1_read(struct wf1_reader *reader, const struct wf1_node *node, uint64_t of
     if (n > left)
         n = (size_t)left;
     for (uint64_t at = offset; at < offset + n;) {
-        struct wf1_entry extent;
+        struct wf1_entry extent = {0};
         uint64_t to = offset + n;
         int rc = wf1_extent_find(reader, node, (uint32_t)(at / WF1_BLOCK_BYTES), &extent, err);
         if (rc != 0)

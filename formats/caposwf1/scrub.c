@@ -360,5 +360,5 @@ int caposwf1_scrub(struct fs *fs, const struct finding_sink *sink, struct progre
         rc = scrub_outside(&scrub, end, image_end, "behind the region");
     progress_add(progress, super->shared ? 0 : image_end - end);
     free(memory);
-    return rc;
+    return rc == 0 ? pair_unchanged(fs->dev, superblock * WF1_BLOCK_BYTES, &vol->pair, err) : rc;
 }

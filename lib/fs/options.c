@@ -81,8 +81,8 @@ int make_option_label(const char *label, const char *format, uint8_t *ret, size_
     if (bytes > 0 && !utf8_valid(label, bytes))
         return err_set(err, PLAT_EINVALID, "the label is not UTF-8");
     memset(ret, 0, n);
-    if (bytes > 0)
-        memcpy(ret, label, bytes);
+    for (size_t i = 0; i < bytes; i++) /* no terminator: the field is what it is */
+        ret[i] = (uint8_t)label[i];
     return 0;
 }
 

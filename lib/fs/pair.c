@@ -65,6 +65,17 @@ int pair_read(struct plat_dev *dev, uint64_t offset, const struct pair_format *f
     return 0;
 }
 
+int pair_unchanged(struct plat_dev *dev, uint64_t offset, const struct pair *pair, struct plat_err *err)
+{
+    uint8_t bytes[2 * PAIR_BLOCK_BYTES];
+    int rc = dev_read(dev, offset, bytes, sizeof bytes, err);
+    for (size_t i = 0; rc == 0 && i < 2; i++)
+        if (memcmp(bytes + i * PAIR_BLOCK_BYTES, pair->copies[i].bytes, PAIR_BLOCK_BYTES) != 0)
+            rc = err_set(err, PLAT_EIO,
+                         "another program wrote to it while it was read; try again when that is done");
+    return rc;
+}
+
 int pair_refusal(const struct pair *pair, uint64_t offset, struct plat_err *err)
 {
     const struct pair_copy *first = &pair->copies[0];

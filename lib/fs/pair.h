@@ -57,6 +57,9 @@ uint32_t pair_stamp_check(uint64_t generation);
 /* Reads both, from `offset` on. Fails only where the device does. */
 int pair_read(struct plat_dev *dev, uint64_t offset, const struct pair_format *format, void *ctx,
               struct pair *ret, struct plat_err *err);
+/* Has nobody written since `pair` was read? PLAT_EIO: somebody has, so what was read meanwhile may be of two states, and
+ * what looks damaged need not be. */
+int pair_unchanged(struct plat_dev *dev, uint64_t offset, const struct pair *pair, struct plat_err *err);
 /* Why no copy counts; `offset` as for pair_read. */
 int pair_refusal(const struct pair *pair, uint64_t offset, struct plat_err *err);
 

@@ -21,6 +21,7 @@ struct stack_layer {
     struct plat_dev *dev;          /* owned when it is a window */
     bool owns_dev;
     bool shared;                      /* the layers of this device lie side by side in the list */
+    bool beside;                      /* chosen from among layers that share the device */
     const struct fs_driver *driver;   /* NULL: nothing recognised in this partition, or schema only */
     struct fs *fs;                    /* NULL with driver NULL, or when opening failed (see err) */
     struct image *image;              /* layout over dev: fs->image, or the schema's own; NULL when unknown */

@@ -43,6 +43,9 @@ bool stack_share_name(const char *name, size_t *ret_bytes, const char **ret_pref
 bool stack_share_owns(const struct stack_layer *layer, uint64_t offset);
 /* Bytes of the layer's device that are its own. */
 uint64_t stack_share_bytes(const struct stack_layer *layer);
+/* The format that the layer leaves room for, where nothing of it is recognised; NULL: it leaves none, or has a neighbour.
+ */
+const struct fs_driver *stack_share_missing(const struct stack_layer *layer);
 /* Bytes that no layer of the device owns and, `overlap`, those that two do; called for the first layer of each shared
  * device. */
 typedef int (*stack_share_fn)(void *ctx, const struct stack_layer *layer, size_t index, struct range part,

@@ -95,6 +95,7 @@ static int keep_only(struct stack *stack, size_t first, const char *only, struct
         if (i != kept)
             stack_layer_close(&stack->layers[i]);
     }
+    layer.beside = stack->n_layers > first + 1;
     stack->layers[first] = layer;
     stack->n_layers = first + 1;
     return 0;
@@ -128,6 +129,20 @@ int stack_share_open(struct stack *stack, const struct fs_probe_result *results,
     if (stack->n_layers > first + 1)
         name_layers(stack, first);
     return 0;
+}
+
+const struct fs_driver *stack_share_missing(const struct stack_layer *layer)
+{
+    struct range own[FS_SHARE_RANGES];
+    if (layer->shared || layer->beside || own_ranges(layer, own) == 0)
+        return NULL;
+    for (size_t i = 0; i < n_fs_drivers; i++) {
+        const struct fs_share *share = fs_drivers[i]->share;
+        if (fs_drivers[i] != layer->driver && share != NULL && share->offset < layer->dev->size_bytes &&
+            !owns(layer, share->offset))
+            return fs_drivers[i];
+    }
+    return NULL;
 }
 
 /* ---- what belongs to nobody, or to two ---- */

@@ -247,6 +247,25 @@ static int verify_share(void *ctx, const struct stack_layer *layer, size_t index
         (unsigned long long)start, (unsigned long long)(start + part.bytes - 1));
 }
 
+/* Room for a neighbour, and nobody there: what was in it may be lost, and is not looked at. */
+static int verify_missing(struct stack_verify *verify)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < verify->stack->n_layers; i++) {
+        const struct stack_layer *layer = &verify->stack->layers[i];
+        const struct fs_driver *missing = stack_share_missing(layer);
+        if (missing == NULL)
+            continue;
+        const uint64_t at = layer->dev->base_offset + missing->share->offset;
+        rc = finding_report(
+            &verify->gaps.counted, SEVERITY_WARNING, "share-missing", layer->prefix, &at, NULL,
+            "%s leaves this place to another format, and there is no %s (%s): what else may be there "
+            "is not checked",
+            layer->driver->name, missing->name, missing->title);
+    }
+    return rc;
+}
+
 int stack_verify(struct stack *stack, const struct finding_sink *sink, struct verify_totals *totals,
                  struct plat_err *err)
 {
@@ -266,6 +285,8 @@ int stack_verify(struct stack *stack, const struct finding_sink *sink, struct ve
         rc = stack_gaps(stack, verify_gap, &verify, err);
     if (rc == 0)
         rc = stack_share_parts(stack, verify_share, &verify);
+    if (rc == 0)
+        rc = verify_missing(&verify);
     add_totals(totals, &verify.gaps.totals);
     strbuf_free(&verify.path);
     return rc;

@@ -190,6 +190,7 @@ refused() {
     refused 1 "" "$PLAT" mv w.img /e /a/two
     "$PLAT" mkdir w.img /a/b
     refused 1 "empty" "$PLAT" mv w.img /a/b /e
+    refused 2 "" "$PLAT" mv w.img /a/b "/$(printf 'x%.0s' $(seq 256))"
     sound w.img
 }
 

@@ -55,6 +55,31 @@ SCRIPT
     [[ $output != *"note:"* ]]
 }
 
+@test "put on a full filesystem: told, exit 2, the files as they were, and more of them when there is room again" {
+    in_small <<'SCRIPT'
+"$PLAT" mk caposwf1 ../src -o w.img --size 16MiB
+"$PLAT" ls -lR w.img >before
+code=0
+"$PLAT" put w.img ../src/one.txt ../large / 2>../said || code=$?
+[ "$code" -eq 2 ]
+grep -q 'w.img: .*No space left on device' ../said
+"$PLAT" ls -lR w.img | cmp - before
+"$PLAT" verify --data w.img
+"$PLAT" cat w.img /part | cmp - ../src/part
+# the next writer, still without room, and one with it
+code=0
+"$PLAT" put w.img ../large /one.txt 2>../said || code=$?
+[ "$code" -eq 2 ]
+[ "$("$PLAT" cat w.img /one.txt)" = one ]
+cp --sparse=always w.img ../w.img
+SCRIPT
+    "$PLAT" put w.img large /one.txt
+    "$PLAT" cat w.img /one.txt | cmp - large
+    run "$PLAT" verify --data w.img
+    [ "$status" -eq 0 ]
+    [[ $output != *"note:"* ]]
+}
+
 @test "mk on a full filesystem: the old image stays, nothing lies beside it" {
     for format in caposro1 caposst1; do
         in_small <<SCRIPT

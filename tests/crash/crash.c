@@ -200,7 +200,7 @@ static void judge_state(struct explore *x)
 {
     struct crash_engine *engine = x->engine;
     uint64_t variant = x->variant++, digest = 0;
-    char why[CRASH_WHY_BYTES] = "", id[96];
+    char why[CRASH_WHY_BYTES] = "", id[96] = "";
     bool replay = x->only_epoch != UINT64_MAX;
     if (variant >= x->always && !replay && (variant * 0x9E3779B97F4A7C15u >> 32) % x->stride != 0)
         return;
@@ -214,11 +214,14 @@ static void judge_state(struct explore *x)
         return;
     }
     engine->totals.states++;
-    (void)snprintf(id, sizeof id, "%s%zu.%llu", x->prefix, x->epoch, (unsigned long long)variant);
     bool good = engine->format->judge(x->disk.dev, x->seed, engine->options.skip, &digest, why);
     bool known = false;
     for (size_t i = 0; good && i < x->n_allowed; i++)
         known = known || x->allowed[i] == digest;
+    const bool resumes = known && x->depth == 0 && engine->options.resume_one_in != 0 &&
+                         (x->only_rest != NULL || (!replay && key % engine->options.resume_one_in == 0));
+    if (!known || replay || resumes)
+        (void)snprintf(id, sizeof id, "%s%zu.%llu", x->prefix, x->epoch, (unsigned long long)variant);
     if (good && !known)
         (void)snprintf(why, sizeof why, "it holds something else than what any commit left that may count");
     if (!known)
@@ -227,9 +230,7 @@ static void judge_state(struct explore *x)
         printf("%s: %s\n", id, known ? "good" : why);
     if (engine->options.max_states != 0 && engine->totals.states >= engine->options.max_states)
         engine->done = true;
-    if (!known || x->depth > 0 || engine->options.resume_one_in == 0)
-        return;
-    if (x->only_rest != NULL || (!replay && key % engine->options.resume_one_in == 0))
+    if (resumes)
         explore_resume(x, id, digest);
 }
 

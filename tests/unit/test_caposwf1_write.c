@@ -1,22 +1,13 @@
-/* Changing a CAPOSWF1: random operations against a model in memory, names whose hashes are equal, maps of several
- * levels, full filesystems, and what a commit costs. tests/crash has the power cuts.
+/* Changing a CAPOSWF1: random operations against a model in memory, maps of several levels, full filesystems, and what a
+ * commit costs. tests/crash has the power cuts.
  *
  * Catches: contents that are not what was written, blocks that are lost or used twice, a change that is refused and
  * half done, a commit that grows with the filesystem. */
 #include <stdlib.h>
 
-#include "formats/caposwf1/writer.h"
-#include "tests/unit/tap.h"
+#include "tests/unit/caposwf1_change.h"
 
-static struct plat_err err;
-
-static void must(int rc, const char *what)
-{
-    if (rc == 0)
-        return;
-    printf("Bail out! %s: %s\n", what, err.text);
-    exit(1);
-}
+/* ---- random operations ---- */
 
 static uint64_t random_state;
 static uint64_t dice(uint64_t sides)
@@ -26,68 +17,6 @@ static uint64_t dice(uint64_t sides)
     random_state ^= random_state << 17;
     return random_state % sides;
 }
-
-/* ---- images ---- */
-
-static struct plat_dev *fresh(uint64_t blocks, uint32_t superblock_block)
-{
-    struct plat_dev *dev;
-    const struct wf1_shape shape = {.superblock_block = superblock_block,
-                                    .region_first_block = superblock_block + 2,
-                                    .region_blocks = blocks - superblock_block - 2};
-    must(dev_open_memory(blocks * WF1_BLOCK_BYTES, "image", &dev, &err), "memory");
-    must(wf1_format(dev, &shape, &err), "format");
-    return dev;
-}
-
-static struct fs *reach(struct plat_dev *dev, bool writable)
-{
-    const struct fs_open_options options = {.writable = writable};
-    struct volume *vol;
-    must(wf1_volume_open(dev, NULL, &options, NULL, &vol, &err), "open");
-    return &vol->fs;
-}
-
-static void leave(struct fs *fs)
-{
-    wf1_volume_close(volume_of(fs));
-}
-
-static unsigned n_errors;
-static char first_error[256];
-static int on_finding(void *ctx, const struct finding *finding)
-{
-    (void)ctx;
-    if (finding->severity == SEVERITY_ERROR && n_errors++ == 0)
-        (void)snprintf(first_error, sizeof first_error, "%.80s: %.160s", finding->path, finding->text);
-    return 0;
-}
-
-/* At rest: nothing to find, by any reader. */
-static bool sound(struct plat_dev *dev)
-{
-    const struct finding_sink sink = {.fn = on_finding};
-    struct fs *fs = reach(dev, false);
-    n_errors = 0;
-    must(caposwf1_check(fs, &sink, &err), "check");
-    must(caposwf1_scrub(fs, &sink, NULL, &err), "scrub");
-    const bool clean = volume_of(fs)->pair.clean;
-    leave(fs);
-    if (n_errors > 0)
-        printf("# %u findings, the first: %s\n", n_errors, first_error);
-    return n_errors == 0 && clean;
-}
-
-static const struct fs_writer *const writer = &caposwf1_writer;
-
-static int add(struct fs *fs, uint64_t dir, const char *name, enum tree_kind kind, uint64_t *ret)
-{
-    const struct fs_place place = {dir, name};
-    const struct fs_new what = {.kind = kind, .mode = 0644, .target = "target"};
-    return writer->create(fs, &place, &what, ret, &err);
-}
-
-/* ---- random operations ---- */
 
 enum { FILES = 24, FILE_BYTES = 300000, SLACK_BYTES = 70000 };
 static struct model_file {
@@ -235,96 +164,6 @@ static void test_random(uint64_t seed, uint64_t blocks, uint32_t superblock_bloc
     dev_close(dev);
 }
 
-/* ---- names of one hash ---- */
-
-enum { TOGGLES = 64, NAME_CHARS = 16 };
-
-/* Names of 16 letters with the CRC-32C of the first: toggling a bit changes the sum by a constant, so sets of toggles
- * whose constants cancel out are found by elimination. */
-static size_t colliding(char (*ret)[NAME_CHARS + 1], size_t most)
-{
-    struct row {
-        uint32_t sum;
-        uint64_t toggles;
-    } rows[TOGGLES];
-    char base[NAME_CHARS];
-    memset(base, 0x68, sizeof base);
-    const uint32_t zero = wf1_name_hash(base, sizeof base);
-    for (size_t i = 0; i < TOGGLES; i++) {
-        char name[NAME_CHARS];
-        memcpy(name, base, sizeof name);
-        name[i / 4] ^= (char)(1 << i % 4);
-        rows[i] = (struct row){wf1_name_hash(name, sizeof name) ^ zero, 1ull << i};
-    }
-    size_t used = 0;
-    for (int bit = 31; bit >= 0; bit--) {
-        size_t pivot = used;
-        while (pivot < TOGGLES && (rows[pivot].sum >> bit & 1) == 0)
-            pivot++;
-        if (pivot == TOGGLES)
-            continue;
-        const struct row row = rows[pivot];
-        rows[pivot] = rows[used];
-        rows[used] = row;
-        for (size_t i = used + 1; i < TOGGLES; i++)
-            if ((rows[i].sum >> bit & 1) != 0)
-                rows[i] = (struct row){rows[i].sum ^ row.sum, rows[i].toggles ^ row.toggles};
-        used++;
-    }
-    size_t n = 0;
-    for (; n < most; n++) { /* n as a sum of the rows that are left, whose sums are 0 */
-        uint64_t toggles = 0;
-        for (size_t i = used; i < TOGGLES; i++)
-            if ((n >> (i - used) & 1) != 0)
-                toggles ^= rows[i].toggles;
-        memcpy(ret[n], base, sizeof base);
-        for (size_t i = 0; i < TOGGLES; i++)
-            if ((toggles >> i & 1) != 0)
-                ret[n][i / 4] ^= (char)(1 << i % 4);
-        ret[n][NAME_CHARS] = '\0';
-    }
-    return n;
-}
-
-static void test_collisions(void)
-{
-    enum { NAMES = 400 };
-    static char names[NAMES][NAME_CHARS + 1];
-    static uint64_t nodes[NAMES];
-    struct plat_dev *dev = fresh(4000, 0);
-    struct fs *fs = reach(dev, true);
-    uint64_t node;
-    bool same = true, found = true;
-    const size_t n = colliding(names, NAMES);
-    for (size_t i = 0; i < n; i++)
-        same = same && wf1_name_hash(names[i], NAME_CHARS) == wf1_name_hash(names[0], NAME_CHARS);
-    ok(same, "400 names of one hash");
-    random_state = 5;
-    for (size_t i = 0; i < n; i++) {
-        char text[32];
-        must(add(fs, WF1_ROOT_NODE, names[i], TREE_FILE, &nodes[i]), "create");
-        (void)snprintf(text, sizeof text, "between %zu", i);
-        must(add(fs, WF1_ROOT_NODE, text, TREE_FILE, &node), "create");
-    }
-    must(writer->finish(fs, &err), "finish");
-    for (size_t i = 0; i < n; i++)
-        found = found && caposwf1_driver.lookup(fs, WF1_ROOT_NODE, names[i], &node, &err) == 0 &&
-                node == nodes[i];
-    ok(found && sound(dev), "each of them is found, and the directory is sound");
-    found = true;
-    for (size_t i = 0; i < n; i += 2) {
-        const struct fs_place place = {WF1_ROOT_NODE, names[i]};
-        must(writer->remove(fs, &place, &err), "remove");
-    }
-    for (size_t i = 0; i < n; i++)
-        found =
-            found && (caposwf1_driver.lookup(fs, WF1_ROOT_NODE, names[i], &node, &err) == 0) == (i % 2 == 1);
-    must(writer->finish(fs, &err), "finish");
-    ok(found && sound(dev), "half of them removed: the others are found, those are not");
-    leave(fs);
-    dev_close(dev);
-}
-
 /* ---- large ---- */
 
 static void test_levels(void)
@@ -442,6 +281,39 @@ static void test_transaction(void)
     must(writer->finish(fs, &err), "finish");
     ok(sound(dev), "finished: clean");
     leave(fs);
+    dev_close(dev);
+}
+
+/* A reader that stays while the writer goes on: its blocks get other contents. */
+static void test_overtaken(void)
+{
+    struct plat_dev *dev = fresh(60, 0);
+    struct fs *fs = reach(dev, true), *other;
+    const struct finding_sink sink = {.fn = on_finding};
+    static uint8_t text[3000], got[3000];
+    uint64_t node;
+    size_t n;
+    int rc = 0;
+    must(add(fs, WF1_ROOT_NODE, "a", TREE_FILE, &node), "create");
+    must(writer->write(fs, node, 0, text, sizeof text, &err), "write");
+    must(writer->finish(fs, &err), "finish");
+    other = reach(dev, false);
+    must(caposwf1_driver.read(other, node, 0, got, sizeof got, &n, &err), "read");
+    for (int i = 0; i < 8; i++) {
+        must(writer->write(fs, node, 0, memset(text, i + 1, sizeof text), sizeof text, &err), "write");
+        must(writer->commit(fs, &err), "commit");
+    }
+    volume_of(other)->reader.slots[0].block = 0;
+    volume_of(other)->reader.trusted.count = 0;
+    rc = caposwf1_driver.read(other, node, 0, got, sizeof got, &n, &err);
+    ok(rc == PLAT_EIO || (rc == 0 && bytes_all(got, n, 0)),
+       "read while a writer goes on: what was there, or a word about it (%s)", rc == 0 ? "" : err.text);
+    ok(caposwf1_check(other, &sink, &err) == PLAT_EIO && caposwf1_scrub(other, &sink, NULL, &err) == PLAT_EIO,
+       "check and scrub say that they saw two states: %s", err.text);
+    leave(other);
+    must(writer->finish(fs, &err), "finish");
+    leave(fs);
+    ok(sound(dev), "and nothing is wrong");
     dev_close(dev);
 }
 
@@ -564,10 +436,10 @@ int main(void)
         test_random(seed, 70, 0, 3000);
         test_random(seed, 30000, WF1_DEFAULT_BLOCK, FILE_BYTES);
     }
-    test_collisions();
     test_levels();
     test_cost();
     test_transaction();
+    test_overtaken();
     test_refusals();
     test_full();
     test_grow();

@@ -124,12 +124,13 @@ static void test_walk(uint64_t more)
 }
 
 struct errors {
-    unsigned n;
+    unsigned n, missing;
     char first[300];
 };
 static int count_errors(void *ctx, const struct finding *finding)
 {
     struct errors *errors = ctx;
+    errors->missing += strcmp(finding->id, "share-missing") == 0;
     if (finding->severity == SEVERITY_ERROR && errors->n++ == 0)
         (void)snprintf(errors->first, sizeof errors->first, "%s: %.200s", finding->id, finding->text);
     return 0;
@@ -204,6 +205,21 @@ static void test_strangers(void)
     tree_close(tree);
 }
 
+/* One of the two is gone, with both of its superblocks. */
+static void test_missing(void)
+{
+    static const size_t places[] = {0, 256 * 512};
+    struct errors errors = {0};
+    for (size_t i = 0; i < 2; i++) {
+        struct plat_dev *dev = data_image(0);
+        ok(judge(dev, &errors) == 0 && errors.missing == 0, "both are there");
+        memset(dev_memory_bytes(dev) + places[i], 0, 1024);
+        (void)judge(dev, &errors);
+        ok(errors.missing == 1, "what should begin at %zu and does not is missed", places[i]);
+        dev_close(dev);
+    }
+}
+
 /* A store whose region reaches into the filesystem's. */
 static void test_overlap(void)
 {
@@ -233,5 +249,6 @@ int main(void)
     test_every_sector();
     test_strangers();
     test_overlap();
+    test_missing();
     return tap_done();
 }

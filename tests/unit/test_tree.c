@@ -493,6 +493,42 @@ static void test_deep_scan(void)
     setrlimit(RLIMIT_NOFILE, &before);
 }
 
+/* A hole is told where the source has one, and nothing is left out that is not. */
+static void test_holes(void)
+{
+    struct tree_reader reader;
+    char buf[5];
+    FILE *f = fopen(at("holes"), "w");
+    if (f == NULL || fputs("begin", f) < 0 || fseek(f, 1 << 20, SEEK_SET) != 0 || fputs("end", f) < 0 ||
+        fclose(f) != 0 || truncate(at("holes"), 2 << 20) != 0) {
+        printf("Bail out! a sparse file\n");
+        exit(1);
+    }
+    struct tree *tree = open_tree(NULL);
+    ok(tree_add_file(tree, "holes", at("holes"), &err) == 0 &&
+           tree_add_literal(tree, "text", "text", 4, &err) == 0 && tree_finish(tree, &err) == 0 &&
+           tree_reader_open(tree, find(tree, "holes"), &reader, &err) == 0,
+       "a sparse file");
+    ok(tree_reader_hole(&reader) == 0, "it begins with data");
+    tree_reader_skip(&reader, 4096 * 16);
+    const uint64_t hole = tree_reader_hole(&reader);
+    ok(hole == 0 || hole == (1 << 20) - 4096 * 16, "a hole ends where data begins (%llu)",
+       (unsigned long long)hole);
+    tree_reader_skip(&reader, (1 << 20) - 4096 * 16);
+    ok(tree_reader_hole(&reader) == 0 && tree_reader_read(&reader, buf, 3, &err) == 0 &&
+           memcmp(buf, "end", 3) == 0,
+       "what lies behind it is read");
+    tree_reader_skip(&reader, 512 * 1024);
+    const uint64_t rest = tree_reader_hole(&reader);
+    ok(rest == 0 || rest == reader.left_bytes, "the hole at the end goes to the end (%llu)",
+       (unsigned long long)rest);
+    tree_reader_close(&reader);
+    ok(tree_reader_open(tree, find(tree, "text"), &reader, &err) == 0 && tree_reader_hole(&reader) == 0,
+       "a literal has none");
+    tree_reader_close(&reader);
+    tree_close(tree);
+}
+
 int main(void)
 {
     if (!scratch_open())
@@ -510,5 +546,6 @@ int main(void)
     test_exclude_and_override();
     test_large();
     test_deep_scan();
+    test_holes();
     return scratch_close();
 }
