@@ -374,6 +374,7 @@ const struct command command_mk = {
         "--seed DIR and --seed-object FILE name.\n",
     .examples = "  plat mk fat32 esp/ -o esp.img --label ESP --slack 16MiB\n"
                 "  plat mk cpio initrd/ -o initrd.cpio\n"
+                "  plat mk squashfs root/ -o root.squashfs -O compress=zstd:19\n"
                 "  plat mk capos-data -o disk.img --preset nvme --seed root/ --seed-object boot.bin\n"
                 "  tar c dir | plat mk fat32 - -o fat.img --size 64MiB\n",
     .options = mk_options,
