@@ -319,6 +319,19 @@ static int check_member_path(const struct unpack *u, const char *path, struct pl
     return 0;
 }
 
+/* A second name has those of the first. */
+static int member_xattrs(struct unpack *u, struct archive_entry *entry, const struct tree_node *first,
+                         const struct tree_node *node, struct plat_err *err)
+{
+    if (!u->tree->options.xattrs || node == first)
+        return 0;
+    if (first == NULL)
+        return tree_xattrs_read_entry(u->tree, entry, node, err);
+    return tree_xattrs_set(u->tree, node, tree_xattrs(u->tree, first)) == 0
+               ? 0
+               : err_nomem(err, "reading an archive");
+}
+
 static int add_member(struct unpack *u, struct archive_entry *entry, const char *path, struct plat_err *err)
 {
     bool excluded;
@@ -343,10 +356,12 @@ static int add_member(struct unpack *u, struct archive_entry *entry, const char 
         if (spec.kind != TREE_DIR)
             return err_set(err, PLAT_EINVALID, "it is a file without a name");
         tree_set(u->tree, at.dir, &spec);
-        return 0;
+        return member_xattrs(u, entry, NULL, at.dir, err);
     }
     struct tree_node *node;
     r = tree_put(u->tree, &at, name, n, false, &spec, &node, err);
+    if (r == 0)
+        r = member_xattrs(u, entry, first, node, err);
     if (r != 0 || first == NULL || node == first || spec.size_bytes > 0)
         return r;
     r = grow((void **)&u->waiting, u->n_waiting, &u->cap_waiting, sizeof *u->waiting, err);

@@ -46,6 +46,17 @@ struct tree_links {
     uint32_t n; /* numbers given, to files of archives as well */
 };
 
+/* Extended attributes by node; open addressing. */
+struct tree_xattr_slot {
+    const struct tree_node *node; /* NULL: free */
+    const struct tree_xattrs *set;
+};
+struct tree_xattr_map {
+    struct tree_xattr_slot *slots;
+    size_t n_slots; /* a power of two, or 0 */
+    size_t n_used;
+};
+
 /* The host directory that was read from last: root_fd is its source, dir_fd the directory itself. One for each
  * thread that reads. */
 struct host_cursor {
@@ -61,6 +72,7 @@ struct tree {
     uint64_t n_nodes;
     struct tree_index index;
     struct tree_links links;
+    struct tree_xattr_map xattrs;
     struct host_source *sources;
     size_t n_sources, cap_sources;
     int spool_fd; /* -1: none yet */
@@ -151,6 +163,14 @@ void tree_index_free(struct tree *tree);
 
 /* links.c: the number of this host file, a new one at its first name; 0 or ENOMEM. */
 int tree_link_find(struct tree_links *links, dev_t device, ino_t inode, uint32_t *ret);
+
+/* xattrs.c: what the node has from now on (NULL: nothing); 0 or ENOMEM. */
+int tree_xattrs_set(struct tree *tree, const struct tree_node *node, const struct tree_xattrs *set);
+/* Those of a file in a host directory, as they are now; 0 or an errno. */
+int tree_xattrs_read_host(struct tree *tree, int dir_fd, const char *name, const struct tree_node *node);
+struct archive_entry;
+int tree_xattrs_read_entry(struct tree *tree, struct archive_entry *entry, const struct tree_node *node,
+                           struct plat_err *err);
 
 /* Visible text of a path for messages: its end when it is long. */
 void tree_visible(const char *s, size_t n, char ret[TREE_LABEL_BYTES]);

@@ -199,6 +199,10 @@ static int scan_entry(struct scan *s, const struct tree_place *at, int dir_fd, c
         (void)err_prefix(err, "%s", label);
         return r;
     }
+    if (s->tree->options.xattrs && (e = tree_xattrs_read_host(s->tree, dir_fd, name, node)) != 0) {
+        tree_host_label(s->tree, s->source, at->dir, name, label);
+        return err_sys(err, e, "cannot read the attributes of %s", label);
+    }
     return spec.kind == TREE_DIR ? push(s, node, err) : 0;
 }
 
@@ -304,6 +308,9 @@ int tree_add_directory(struct tree *tree, const char *target, const char *host_p
         tree_set(tree, at.dir, &spec);
         r = push(&s, at.dir, err);
     }
+    int e = r == 0 && tree->options.xattrs ? tree_xattrs_read_host(tree, s.root_fd, ".", at.dir) : 0;
+    if (e != 0)
+        r = err_sys(err, e, "cannot read the attributes of %s", host_path);
     while (r == 0 && s.n_pending > 0)
         r = scan_directory(&s, s.pending[--s.n_pending], err);
     free(s.pending);

@@ -83,6 +83,7 @@ void tree_close(struct tree *tree)
         return;
     tree_index_free(tree);
     free(tree->links.slots);
+    free(tree->xattrs.slots);
     if (tree->spool_fd >= 0)
         (void)close(tree->spool_fd);
     host_cursor_close(&tree->last);
@@ -293,6 +294,8 @@ int tree_put(struct tree *tree, const struct tree_place *at, const char *name, s
                        (unsigned)old->n_children);
     }
     tree_set(tree, old, spec);
+    if (tree_xattrs_set(tree, old, NULL) != 0)
+        return err_nomem(err, "adding a file to the tree");
     *ret = old;
     return 0;
 }

@@ -72,6 +72,7 @@ struct tree_options {
      * what directories and archives bring, not for what is added by name. An excluded directory is not looked
      * into. */
     const char *const *exclude;
+    bool xattrs;     /* keep extended attributes: tree_xattrs */
     bool links;      /* tell hard links: tree_node.link */
     bool root_owned; /* what comes from host files and directories belongs to 0:0, not to whoever owns it
                         there */
@@ -140,6 +141,18 @@ struct tree_totals {
 void tree_totals(const struct tree *tree, struct tree_totals *ret);
 /* The highest tree_node.link; 0: none. An override or a later source may have made files of one number different. */
 uint32_t tree_link_count(const struct tree *tree);
+/* Extended attributes of a node, with tree_options.xattrs; NULL: none. */
+enum { TREE_XATTR_BYTES_MAX = 65536 };
+struct tree_xattr {
+    const char *name; /* "user.mime_type" */
+    const uint8_t *value;
+    size_t n_bytes;
+};
+struct tree_xattrs {
+    size_t n;
+    struct tree_xattr items[]; /* by name */
+};
+const struct tree_xattrs *tree_xattrs(const struct tree *tree, const struct tree_node *node);
 /* The node after this one when each directory comes before what it holds; NULL at the end. Start at the root.
  */
 struct tree_node *tree_next(const struct tree_node *node);
