@@ -113,6 +113,13 @@ int maker_options_parse(const char *const *texts, size_t n, json_t **ret, struct
     return 0;
 }
 
+void maker_tree_options(const struct fs_maker *maker, json_t *options, struct tree_options *ret)
+{
+    const char *xattrs = json_string_value(json_object_get(options, "xattrs"));
+    ret->links = maker->links;
+    ret->xattrs = maker->xattrs && xattrs != NULL && strcmp(xattrs, "keep") == 0;
+}
+
 int recipe_options(const struct fs_maker *maker, json_t *options, json_t **ret, struct plat_err *err)
 {
     bool has_owner = false;

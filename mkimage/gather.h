@@ -33,6 +33,8 @@ int gather_objects(const char *const *paths, size_t n, const struct tree_options
 int maker_find(const char *format, const struct fs_driver **ret, struct plat_err *err);
 /* -O KEY=VALUE and recipe `options`: the object makers get. A new object. */
 int maker_options_parse(const char *const *texts, size_t n, json_t **ret, struct plat_err *err);
+/* What the tree of a format is to have beyond names and contents, given the format's options (may be NULL). */
+void maker_tree_options(const struct fs_maker *maker, json_t *options, struct tree_options *ret);
 /* A recipe settles owners itself: host files belong to 0:0 and overrides change that. Where a format would
  * reset owners unless its option "owner" says "keep", that is what it is told, if `options` does not say
  * otherwise. *ret is a new object (NULL: no options). */

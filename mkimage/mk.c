@@ -143,9 +143,8 @@ static int gather_source(const struct cli *cli, struct mk *mk, const char *outpu
     const char *const *given = NULL;
     const char *exclude[RECIPE_MAX_DEFINES + 1] = {NULL};
     size_t n = cli_list(cli, "exclude", &given);
-    struct tree_options options = {.exclude = exclude,
-                                   .links = mk->driver->maker->links,
-                                   .output = strcmp(output, "-") != 0 ? output : NULL};
+    struct tree_options options = {.exclude = exclude, .output = strcmp(output, "-") != 0 ? output : NULL};
+    maker_tree_options(mk->driver->maker, mk->options.extra, &options);
     if (n > RECIPE_MAX_DEFINES)
         return err_set(err, PLAT_ELIMIT, "more than %d --exclude patterns", RECIPE_MAX_DEFINES);
     for (size_t i = 0; i < n; i++)
@@ -286,6 +285,8 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
     if (ret == 0 && mk.source != NULL)
         ret = output_is_not(output, mk.source, "the source", err);
     if (ret == 0)
+        mk.options.extra = object;
+    if (ret == 0)
         ret = gather_source(cli, &mk, output, err);
     if (ret != 0)
         goto out;
@@ -296,7 +297,6 @@ static int make_image(const struct cli *cli, const char *output, struct plat_err
     mk.options.label = cli_text(cli, "label");
     mk.options.uuid = cli_text(cli, "uuid");
     mk.options.seed = seed != NULL ? seed : identity;
-    mk.options.extra = object;
     mk.options.objects = mk.objects;
     ret = mk.driver->maker->plan(mk.tree, &mk.options, &mk.plan, err);
     if (ret == 0)

@@ -7,6 +7,7 @@
  *   make_twin.c     equal files, which share their contents
  *   make_meta.c     metadata blocks, and tables of them
  *   make_ids.c      users and groups
+ *   make_xattr.c    extended attributes
  *   make_inode.c    inodes; make_dir.c: listings and their indexes
  *
  * Order. Directories are finished one after the other, each behind those in it, the root last. To finish one is to write the
@@ -48,19 +49,20 @@ enum sqm_plain {
     SQM_PLAIN_INODES = 1, /* the directory table, too */
     SQM_PLAIN_DATA = 2,
     SQM_PLAIN_FRAGMENTS = 4,
-    SQM_PLAIN_IDS = 8
+    SQM_PLAIN_IDS = 8,
+    SQM_PLAIN_XATTRS = 16
 };
 struct sqm_settings {
     struct codec_settings codec;
     uint32_t block_bytes;
     enum sqm_fragments fragments;
     unsigned plain; /* enum sqm_plain */
-    bool keep_duplicates, exports, keep_owner, no_padding;
+    bool keep_duplicates, exports, keep_owner, no_padding, keep_xattrs;
     bool has_root_mode;
     uint32_t root_mode;
     unsigned n_threads; /* 0: one for each processor */
 };
-enum { SQM_N_OPTIONS = 11 };
+enum { SQM_N_OPTIONS = 12 };
 extern const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS];
 int sqm_options_read(const struct make_options *options, struct sqm_settings *ret, struct plat_err *err);
 
@@ -148,6 +150,7 @@ struct sqm_ids {
     uint32_t n;
 };
 struct sqm_twins;
+struct sqm_xattrs;
 struct sqm_image {
     struct make_plan *plan;
     struct fs_out out;
@@ -156,10 +159,11 @@ struct sqm_image {
     struct codec_encoder *encoder; /* of metadata */
     struct sqm_meta inodes, directories;
     struct sqm_ids ids;
-    struct sqm_twins *twins; /* NULL: equal files are stored twice */
-    uint8_t *scratch;        /* a block */
-    uint8_t *tails;          /* the block of fragments at hand ... */
-    uint32_t tails_used;     /* ... and how much of it is filled */
+    struct sqm_xattrs *xattrs; /* NULL: they are left out */
+    struct sqm_twins *twins;   /* NULL: equal files are stored twice */
+    uint8_t *scratch;          /* a block */
+    uint8_t *tails;            /* the block of fragments at hand ... */
+    uint32_t tails_used;       /* ... and how much of it is filled */
     struct sqm_fragment *fragments;
     uint32_t n_fragments, fragments_cap;
     uint32_t *by_number; /* items by the number of their inode, less 1; for the export table */
@@ -193,14 +197,16 @@ int sqm_meta_put(struct sqm_meta *meta, const void *bytes, size_t n, struct plat
 /* Finishes the last block. */
 int sqm_meta_end(struct sqm_meta *meta, struct plat_err *err);
 void sqm_meta_close(struct sqm_meta *meta);
-/* A table that is read by number: n entries, each as `entry` writes it, then the list of its blocks, which begins at
- * *ret_start. */
+/* A table that is read by number: n entries, each as `entry` writes it, then the list of its blocks, which, with the
+ * header, begins at *ret_start. */
 typedef void sqm_entry_fn(const struct sqm_image *image, uint64_t i, uint8_t *to);
 struct sqm_table {
     uint64_t n;
     size_t entry_bytes;
     bool plain;
     sqm_entry_fn *entry;
+    const uint8_t *header; /* before the list; NULL: nothing */
+    size_t header_bytes;
 };
 int sqm_table_put(struct sqm_image *image, const struct sqm_table *table, uint64_t *ret_start,
                   struct plat_err *err);
@@ -210,6 +216,18 @@ int sqm_table_put(struct sqm_image *image, const struct sqm_table *table, uint64
 int sqm_ids_open(struct sqm_ids *ids, struct plat_err *err);
 void sqm_ids_close(struct sqm_ids *ids);
 int sqm_ids_index(struct sqm_ids *ids, uint32_t id, uint16_t *ret, struct plat_err *err);
+
+/* ---- make_xattr.c ---- */
+
+/* PLAT_EINVALID when the node has an attribute that squashfs has no room for. */
+int sqm_xattrs_check(const struct make_plan *plan, const struct tree_node *node, struct plat_err *err);
+int sqm_xattrs_open(struct sqm_image *image, struct sqm_xattrs **ret, struct plat_err *err);
+void sqm_xattrs_close(struct sqm_xattrs *xattrs); /* NULL is allowed */
+/* The number of the node's attributes; SQM_NONE: it has none. */
+int sqm_xattrs_index(struct sqm_image *image, const struct tree_node *node, uint32_t *ret,
+                     struct plat_err *err);
+/* All of them, and their table; without any *ret_start stays. */
+int sqm_xattrs_put(struct sqm_image *image, uint64_t *ret_start, struct plat_err *err);
 
 /* ---- make_inode.c, make_dir.c ---- */
 

@@ -134,11 +134,12 @@ static int options_put(struct sqm_image *image, bool *ret_any, struct plat_err *
 
 static uint16_t flags_of(const struct sqm_settings *settings, bool has_options)
 {
-    unsigned flags = SQUASHFS_SUPER_FLAGS_NO_XATTRS;
+    unsigned flags = settings->keep_xattrs ? 0 : SQUASHFS_SUPER_FLAGS_NO_XATTRS;
     flags |= (settings->plain & SQM_PLAIN_INODES) != 0 ? SQUASHFS_SUPER_FLAGS_PLAIN_INODES : 0;
     flags |= (settings->plain & SQM_PLAIN_DATA) != 0 ? SQUASHFS_SUPER_FLAGS_PLAIN_DATA : 0;
     flags |= (settings->plain & SQM_PLAIN_FRAGMENTS) != 0 ? SQUASHFS_SUPER_FLAGS_PLAIN_FRAGMENTS : 0;
     flags |= (settings->plain & SQM_PLAIN_IDS) != 0 ? SQUASHFS_SUPER_FLAGS_PLAIN_IDS : 0;
+    flags |= (settings->plain & SQM_PLAIN_XATTRS) != 0 ? SQUASHFS_SUPER_FLAGS_PLAIN_XATTRS : 0;
     flags |= settings->fragments == SQM_FRAGMENTS_NO ? SQUASHFS_SUPER_FLAGS_NO_FRAGMENTS : 0;
     flags |= settings->fragments == SQM_FRAGMENTS_ALWAYS ? SQUASHFS_SUPER_FLAGS_ALWAYS_FRAGMENTS : 0;
     flags |= !settings->keep_duplicates ? SQUASHFS_SUPER_FLAGS_DUPLICATES_REMOVED : 0;
@@ -265,7 +266,10 @@ static int exports_put(struct sqm_image *image, bool plain, struct plat_err *err
         if (plan->items[i].first == i)
             image->by_number[plan->items[i].number - 1] = i;
     }
-    const struct sqm_table exports = {plan->n_inodes, SQUASHFS_EXPORT_ENTRY_BYTES, plain, export_entry};
+    const struct sqm_table exports = {.n = plan->n_inodes,
+                                      .entry_bytes = SQUASHFS_EXPORT_ENTRY_BYTES,
+                                      .plain = plain,
+                                      .entry = export_entry};
     int rc = sqm_table_put(image, &exports, &start, err);
     squashfs_superblock_set_export_table_start(image->super, start);
     return rc;
@@ -274,10 +278,14 @@ static int exports_put(struct sqm_image *image, bool plain, struct plat_err *err
 static int tables_put(struct sqm_image *image, struct plat_err *err)
 {
     const struct sqm_settings *settings = &image->plan->settings;
-    const struct sqm_table fragments = {image->n_fragments, SQUASHFS_FRAGMENT_ENTRY_BYTES,
-                                        (settings->plain & SQM_PLAIN_FRAGMENTS) != 0, fragment_entry};
-    const struct sqm_table ids = {image->ids.n, SQUASHFS_ID_ENTRY_BYTES,
-                                  (settings->plain & SQM_PLAIN_IDS) != 0, id_entry};
+    const struct sqm_table fragments = {.n = image->n_fragments,
+                                        .entry_bytes = SQUASHFS_FRAGMENT_ENTRY_BYTES,
+                                        .plain = (settings->plain & SQM_PLAIN_FRAGMENTS) != 0,
+                                        .entry = fragment_entry};
+    const struct sqm_table ids = {.n = image->ids.n,
+                                  .entry_bytes = SQUASHFS_ID_ENTRY_BYTES,
+                                  .plain = (settings->plain & SQM_PLAIN_IDS) != 0,
+                                  .entry = id_entry};
     uint64_t start = 0;
     /* Without fragments, too, the list has a place: unsquashfs up to 4.5 wants one. */
     int rc = sqm_table_put(image, &fragments, &start, err);
@@ -289,6 +297,10 @@ static int tables_put(struct sqm_image *image, struct plat_err *err)
     if (rc == 0)
         rc = sqm_table_put(image, &ids, &start, err);
     squashfs_superblock_set_id_table_start(image->super, start);
+    start = UINT64_MAX; /* there is no such table */
+    if (rc == 0)
+        rc = sqm_xattrs_put(image, &start, err);
+    squashfs_superblock_set_xattr_id_table_start(image->super, start);
     return rc;
 }
 
@@ -305,6 +317,8 @@ static int making_open(struct sqm_image *image, struct plat_dev *dev, struct pro
     int rc = fs_out_open(&image->out, dev, progress, err);
     if (rc == 0)
         rc = sqm_ids_open(&image->ids, err);
+    if (rc == 0 && settings->keep_xattrs)
+        rc = sqm_xattrs_open(image, &image->xattrs, err);
     return rc == 0 ? codec_encoder_open(&settings->codec, SQM_META_BYTES, &image->encoder, err) : rc;
 }
 
@@ -312,6 +326,7 @@ static void making_close(struct sqm_image *image)
 {
     fs_out_close(&image->out);
     sqm_ids_close(&image->ids);
+    sqm_xattrs_close(image->xattrs);
     codec_encoder_close(image->encoder);
     sqm_meta_close(&image->inodes);
     sqm_meta_close(&image->directories);

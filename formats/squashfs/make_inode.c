@@ -76,7 +76,8 @@ static int dir_basic_put(struct sqm_image *image, const struct sqm_item *item, s
     return rc == 0 ? sqm_meta_put(&image->inodes, bytes, sizeof bytes, err) : rc;
 }
 
-static int dir_extended_put(struct sqm_image *image, const struct sqm_item *item, struct plat_err *err)
+static int dir_extended_put(struct sqm_image *image, const struct sqm_item *item, uint32_t xattr,
+                            struct plat_err *err)
 {
     uint8_t bytes[SQUASHFS_EXTENDED_DIRECTORY_BYTES];
     struct squashfs_extended_directory_mut inode;
@@ -90,6 +91,7 @@ static int dir_extended_put(struct sqm_image *image, const struct sqm_item *item
     squashfs_extended_directory_set_parent_number(inode, parent_number(image->plan, item));
     squashfs_extended_directory_set_index_entries(inode, (uint16_t)dir->n_indexes);
     squashfs_extended_directory_set_offset(inode, (uint16_t)dir->offset);
+    squashfs_extended_directory_set_xattr(inode, xattr);
     int rc = head_set(image, squashfs_extended_directory_edit_head(inode), item,
                       SQUASHFS_INODE_TYPE_EXTENDED_DIRECTORY, err);
     if (rc == 0)
@@ -97,11 +99,11 @@ static int dir_extended_put(struct sqm_image *image, const struct sqm_item *item
     return rc == 0 ? sqm_meta_put(&image->inodes, dir->index, dir->index_bytes, err) : rc;
 }
 
-static int dir_put(struct sqm_image *image, const struct sqm_item *item, struct plat_err *err)
+static int dir_put(struct sqm_image *image, const struct sqm_item *item, uint32_t xattr, struct plat_err *err)
 {
-    const bool extended =
-        item->has.dir->n_indexes > 0 || item->has.dir->listing_bytes + SQM_LISTING_EXTRA_BYTES > UINT16_MAX;
-    return extended ? dir_extended_put(image, item, err) : dir_basic_put(image, item, err);
+    const bool extended = xattr != SQM_NONE || item->has.dir->n_indexes > 0 ||
+                          item->has.dir->listing_bytes + SQM_LISTING_EXTRA_BYTES > UINT16_MAX;
+    return extended ? dir_extended_put(image, item, xattr, err) : dir_basic_put(image, item, err);
 }
 
 /* ---- files ---- */
@@ -132,7 +134,7 @@ static int file_basic_put(struct sqm_image *image, const struct sqm_item *item, 
 }
 
 static int file_extended_put(struct sqm_image *image, const struct sqm_item *item,
-                             const struct sqm_file *file, struct plat_err *err)
+                             const struct sqm_file *file, uint32_t xattr, struct plat_err *err)
 {
     uint8_t bytes[SQUASHFS_EXTENDED_FILE_BYTES];
     struct squashfs_extended_file_mut inode;
@@ -145,21 +147,24 @@ static int file_extended_put(struct sqm_image *image, const struct sqm_item *ite
     squashfs_extended_file_set_links(inode, item->links);
     squashfs_extended_file_set_fragment(inode, file->fragment);
     squashfs_extended_file_set_fragment_offset(inode, file->fragment_offset);
+    squashfs_extended_file_set_xattr(inode, xattr);
     int rc = head_set(image, squashfs_extended_file_edit_head(inode), item, SQUASHFS_INODE_TYPE_EXTENDED_FILE,
                       err);
     return rc == 0 ? sqm_meta_put(&image->inodes, bytes, sizeof bytes, err) : rc;
 }
 
-static int file_put(struct sqm_image *image, const struct sqm_item *item, struct plat_err *err)
+static int file_put(struct sqm_image *image, const struct sqm_item *item, uint32_t xattr,
+                    struct plat_err *err)
 {
     const uint64_t size = item->node->size_bytes;
     const struct sqm_file *file = item->has.file != NULL ? item->has.file : &no_contents;
     const uint64_t n_blocks = sqm_file_blocks(image->plan, size, file->fragment != SQM_NONE);
-    const bool extended =
-        item->links > 1 || size > UINT32_MAX || file->start > UINT32_MAX || file->sparse_bytes > 0;
+    const bool extended = item->links > 1 || size > UINT32_MAX || file->start > UINT32_MAX ||
+                          file->sparse_bytes > 0 || xattr != SQM_NONE;
     uint8_t bytes[SQUASHFS_FILE_BLOCK_BYTES];
     struct squashfs_file_block_mut word;
-    int rc = extended ? file_extended_put(image, item, file, err) : file_basic_put(image, item, file, err);
+    int rc =
+        extended ? file_extended_put(image, item, file, xattr, err) : file_basic_put(image, item, file, err);
     for (uint64_t i = 0; rc == 0 && i < n_blocks; i++) {
         if (squashfs_file_block_edit(bytes, sizeof bytes, &word))
             squashfs_file_block_set_size(word, file->words[i]);
@@ -170,7 +175,25 @@ static int file_put(struct sqm_image *image, const struct sqm_item *item, struct
 
 /* ---- the others ---- */
 
-static int symlink_put(struct sqm_image *image, const struct sqm_item *item, struct plat_err *err)
+/* The extended forms of these are the basic ones with the number of the attributes behind. */
+static enum squashfs_inode_type other_type(const struct sqm_item *item, uint32_t xattr)
+{
+    const int extended = SQUASHFS_INODE_TYPE_EXTENDED_DIRECTORY - SQUASHFS_INODE_TYPE_DIRECTORY;
+    const int basic = (int)sqm_entry_type(item->node);
+    return (enum squashfs_inode_type)(xattr != SQM_NONE ? basic + extended : basic);
+}
+
+static int xattr_put(struct sqm_image *image, uint32_t xattr, struct plat_err *err)
+{
+    uint8_t bytes[sizeof xattr];
+    if (xattr == SQM_NONE)
+        return 0;
+    store_le32(bytes, xattr); /* the last field, which in symbolic links has no fixed place */
+    return sqm_meta_put(&image->inodes, bytes, sizeof bytes, err);
+}
+
+static int symlink_put(struct sqm_image *image, const struct sqm_item *item, uint32_t xattr,
+                       struct plat_err *err)
 {
     uint8_t bytes[SQUASHFS_SYMLINK_HEAD_BYTES];
     char target[SQM_TARGET_BYTES_MAX];
@@ -189,13 +212,14 @@ static int symlink_put(struct sqm_image *image, const struct sqm_item *item, str
     squashfs_symlink_head_init(inode);
     squashfs_symlink_head_set_links(inode, item->links);
     squashfs_symlink_head_set_target_bytes(inode, (uint32_t)n);
-    rc = head_set(image, squashfs_symlink_head_edit_head(inode), item, SQUASHFS_INODE_TYPE_SYMLINK, err);
+    rc = head_set(image, squashfs_symlink_head_edit_head(inode), item, other_type(item, xattr), err);
     if (rc == 0)
         rc = sqm_meta_put(&image->inodes, bytes, sizeof bytes, err);
     return rc == 0 ? sqm_meta_put(&image->inodes, target, n, err) : rc;
 }
 
-static int device_put(struct sqm_image *image, const struct sqm_item *item, struct plat_err *err)
+static int device_put(struct sqm_image *image, const struct sqm_item *item, uint32_t xattr,
+                      struct plat_err *err)
 {
     uint8_t bytes[SQUASHFS_DEVICE_BYTES];
     struct squashfs_device_mut inode;
@@ -208,12 +232,12 @@ static int device_put(struct sqm_image *image, const struct sqm_item *item, stru
     squashfs_device_init(inode);
     squashfs_device_set_links(inode, item->links);
     squashfs_device_set_device(inode, device);
-    int rc = head_set(image, squashfs_device_edit_head(inode), item,
-                      (enum squashfs_inode_type)sqm_entry_type(item->node), err);
+    int rc = head_set(image, squashfs_device_edit_head(inode), item, other_type(item, xattr), err);
     return rc == 0 ? sqm_meta_put(&image->inodes, bytes, sizeof bytes, err) : rc;
 }
 
-static int pipe_put(struct sqm_image *image, const struct sqm_item *item, struct plat_err *err)
+static int pipe_put(struct sqm_image *image, const struct sqm_item *item, uint32_t xattr,
+                    struct plat_err *err)
 {
     uint8_t bytes[SQUASHFS_PIPE_BYTES];
     struct squashfs_pipe_mut inode;
@@ -221,30 +245,37 @@ static int pipe_put(struct sqm_image *image, const struct sqm_item *item, struct
         return err_set(err, PLAT_EBUG, "an inode of another size");
     squashfs_pipe_init(inode);
     squashfs_pipe_set_links(inode, item->links);
-    int rc = head_set(image, squashfs_pipe_edit_head(inode), item,
-                      (enum squashfs_inode_type)sqm_entry_type(item->node), err);
+    int rc = head_set(image, squashfs_pipe_edit_head(inode), item, other_type(item, xattr), err);
     return rc == 0 ? sqm_meta_put(&image->inodes, bytes, sizeof bytes, err) : rc;
 }
 
 int sqm_inode_put(struct sqm_image *image, uint32_t i, struct plat_err *err)
 {
     struct sqm_item *item = &image->plan->items[i];
+    uint32_t xattr;
+    int rc = sqm_xattrs_index(image, item->node, &xattr, err);
+    if (rc != 0)
+        return rc;
     item->inode_block = (uint32_t)image->inodes.stored;
     item->inode_offset = image->inodes.used;
     item->written = true;
     switch ((enum tree_kind)item->node->kind) {
     case TREE_DIR:
-        return dir_put(image, item, err);
+        return dir_put(image, item, xattr, err);
     case TREE_FILE:
-        return file_put(image, item, err);
+        return file_put(image, item, xattr, err);
     case TREE_SYMLINK:
-        return symlink_put(image, item, err);
+        rc = symlink_put(image, item, xattr, err);
+        break;
     case TREE_CHAR:
     case TREE_BLOCK:
-        return device_put(image, item, err);
+        rc = device_put(image, item, xattr, err);
+        break;
     case TREE_FIFO:
     case TREE_SOCKET:
     default:
-        return pipe_put(image, item, err);
+        rc = pipe_put(image, item, xattr, err);
+        break;
     }
+    return rc == 0 ? xattr_put(image, xattr, err) : rc;
 }

@@ -78,6 +78,8 @@ static int item_settle(struct make_plan *plan, struct links *links, uint32_t i, 
 {
     struct sqm_item *item = &plan->items[i];
     int rc = node_check(item->node, err);
+    if (rc == 0)
+        rc = sqm_xattrs_check(plan, item->node, err);
     if (rc != 0)
         return rc;
     item->first = links_first(links, plan, i);

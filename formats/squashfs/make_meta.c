@@ -125,6 +125,8 @@ int sqm_table_put(struct sqm_image *image, const struct sqm_table *table, uint64
     if (rc == 0)
         rc = sqm_meta_end(meta, err);
     const uint64_t list = image->at;
+    if (rc == 0)
+        rc = sqm_put(image, table->header, table->header_bytes, err);
     for (size_t i = 0; rc == 0 && i < meta->n_starts; i++) {
         if (squashfs_block_pointer_edit(pointer, sizeof pointer, &to))
             squashfs_block_pointer_set_block(to, start + meta->starts[i]);

@@ -131,6 +131,7 @@ static int maker_write(struct make_plan *plan, struct plat_dev *dev, struct prog
 const struct fs_maker squashfs_maker = {
     .options = sqm_option_descs,
     .n_options = SQM_N_OPTIONS,
+    .xattrs = true,
     .links = true,
     .anywhere = true,
     .plan = maker_plan,

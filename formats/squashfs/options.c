@@ -16,6 +16,7 @@ enum {
     OPTION_DUPLICATES,
     OPTION_PLAIN,
     OPTION_EXPORTS,
+    OPTION_XATTRS,
     OPTION_OWNER,
     OPTION_ROOT_MODE,
     OPTION_PADDING,
@@ -43,10 +44,15 @@ const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS] = {
     [OPTION_PLAIN] =
         {.name = "plain",
          .argument = "PART[,...]",
-         .doc = "what is not compressed: inodes (and listings), data, fragments, ids; default nothing"},
+         .doc =
+             "what is not compressed: inodes (and listings), data, fragments, ids, xattrs; default nothing"},
     [OPTION_EXPORTS] = {.name = "exports",
                         .argument = "no|yes",
                         .doc = "a table that NFS needs to find files by number; default no"},
+    [OPTION_XATTRS] = {.name = "xattrs",
+                       .argument = "drop|keep",
+                       .doc = "extended attributes user.*, trusted.* and security.*: left out (default), or "
+                              "kept, and others refused"},
     [OPTION_OWNER] = {.name = "owner",
                       .argument = "zero|keep",
                       .doc = "owner and group of every node: 0, or what the source has; default zero"},
@@ -102,7 +108,7 @@ static int read_block(json_t *value, uint32_t *ret, struct plat_err *err)
 
 static int read_plain(json_t *value, unsigned *ret, struct plat_err *err)
 {
-    static const char *const parts[] = {"inodes", "data", "fragments", "ids"};
+    static const char *const parts[] = {"inodes", "data", "fragments", "ids", "xattrs"};
     const char *at = json_string_value(value);
     if (value == NULL)
         return 0;
@@ -113,7 +119,7 @@ static int read_plain(json_t *value, unsigned *ret, struct plat_err *err)
             i++;
         if (i == sizeof parts / sizeof *parts)
             return err_set(err, PLAT_EINVALID,
-                           "option plain: expected some of inodes,data,fragments,ids, found '%.*s'",
+                           "option plain: expected some of inodes,data,fragments,ids,xattrs, found '%.*s'",
                            (int)(n < 80 ? n : 80), at);
         *ret |= 1U << i;
     }
@@ -149,7 +155,7 @@ static int read_choice(json_t *extra, size_t option, size_t *ret, struct plat_er
 int sqm_options_read(const struct make_options *options, struct sqm_settings *ret, struct plat_err *err)
 {
     struct sqm_settings settings = {.block_bytes = 128 * 1024};
-    size_t fragments, duplicates, exports, owner, padding;
+    size_t fragments, duplicates, exports, xattrs, owner, padding;
     uint64_t threads = 0;
     json_t *extra = options->extra;
     if (options->label != NULL || options->uuid != NULL)
@@ -169,12 +175,14 @@ int sqm_options_read(const struct make_options *options, struct sqm_settings *re
     if (rc != 0 || (rc = read_choice(extra, OPTION_FRAGMENTS, &fragments, err)) != 0 ||
         (rc = read_choice(extra, OPTION_DUPLICATES, &duplicates, err)) != 0 ||
         (rc = read_choice(extra, OPTION_EXPORTS, &exports, err)) != 0 ||
+        (rc = read_choice(extra, OPTION_XATTRS, &xattrs, err)) != 0 ||
         (rc = read_choice(extra, OPTION_OWNER, &owner, err)) != 0 ||
         (rc = read_choice(extra, OPTION_PADDING, &padding, err)) != 0)
         return rc;
     settings.fragments = (enum sqm_fragments)fragments;
     settings.keep_duplicates = duplicates == 1;
     settings.exports = exports == 1;
+    settings.keep_xattrs = xattrs == 1;
     settings.keep_owner = owner == 1;
     settings.no_padding = padding == 1;
     settings.n_threads = (unsigned)threads;

@@ -204,6 +204,7 @@ struct fs_maker {
     const struct make_option_desc *options;
     size_t n_options;
     bool compacts; /* min_bytes keeps something free unless make_options.compact */
+    bool xattrs;   /* keeps extended attributes when its option "xattrs" says "keep" (tree_options.xattrs) */
     bool links;    /* wants trees whose files say that they are one (tree_options.links) */
     bool anywhere; /* a plan does not depend on make_options.first_sector, and is kept when the image moves */
     /* Names of the formats that the image has side by side, NULL-terminated: their drivers read it. Such an image may

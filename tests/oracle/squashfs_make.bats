@@ -249,6 +249,86 @@ EOF
     "$PLAT" cat -p last d.img /hello | grep -x hello
 }
 
+# Every extended attribute of a tree, with a hash of its value.
+attributes() {
+    python3 - "$1" <<'PY'
+import hashlib, os, sys
+top = sys.argv[1]
+for base, dirs, files in sorted(os.walk(top)):
+    for name in sorted(dirs + files + ['.']):
+        path = os.path.join(base, name)
+        for a in sorted(os.listxattr(path, follow_symlinks=False)):
+            value = os.getxattr(path, a, follow_symlinks=False)
+            print(os.path.relpath(path, top), a, len(value), hashlib.sha256(value).hexdigest())
+PY
+}
+
+@test "extended attributes: kept from a directory and its tar alike, or left out" {
+    mkdir -p t/dir
+    touch t/one t/two t/none
+    ln -s one t/link
+    python3 - <<'PY' || skip "no extended attributes here"
+import os
+os.setxattr('t', 'user.root', b'r')
+os.setxattr('t/one', 'user.empty', b'')
+for p in ('t/one', 't/two'):
+    os.setxattr(p, 'user.same', b'value')
+os.setxattr('t/dir', 'user.large', bytes(range(256)) * 10)
+for i in range(2000):
+    open('t/dir/%d' % i, 'w').close()
+    os.setxattr('t/dir/%d' % i, 'user.number', b'%d' % (i // 2))
+if os.geteuid() == 0:
+    os.mkfifo('t/pipe')
+    os.mknod('t/null', 0o20666, os.makedev(1, 3))
+    for p in ('t/link', 't/pipe', 't/null', 't/dir', 't/one'):
+        os.setxattr(p, 'trusted.t', p.encode(), follow_symlinks=False)
+PY
+    "$PLAT" mk squashfs t -o x.img -O xattrs=keep
+    "$PLAT" verify --data x.img
+    unpack x.img out
+    attributes t >expected
+    [ "$(wc -l <expected)" -gt 2000 ]
+    diff expected <(attributes out)
+    rdsquashfs -x one x.img | grep -Fx 'user.same=value'
+    # Equal sets are one: 1000 numbers, the root, one, two and dir, and, as root, link, pipe and null.
+    sets=$(field x.img 'Number of xattr ids')
+    [ "$sets" -eq $((1004 + ($(id -u) == 0 ? 3 : 0))) ]
+    if may_mount; then
+        mkdir mnt
+        mount -t squashfs -o loop,ro x.img mnt
+        diff expected <(attributes mnt) || { umount mnt; false; }
+        umount mnt
+    fi
+    tar --xattrs --xattrs-include='*' -C t -cf t.tar .
+    "$PLAT" mk squashfs t.tar -o y.img -O xattrs=keep
+    cmp x.img y.img
+    for plain in xattrs inodes,xattrs; do
+        "$PLAT" mk squashfs t -o p.img -O xattrs=keep -O plain=$plain
+        unpack p.img out
+        diff expected <(attributes out)
+    done
+    "$PLAT" mk squashfs t -o n.img
+    unpack n.img out
+    [ -z "$(attributes out)" ]
+    # A recipe says it in options.
+    echo '{ "table": "gpt", "partitions": [ { "name": "r", "type": "linux-data", "format": "squashfs",
+        "options": { "xattrs": "keep", "owner": "zero" }, "files": [ { "from": "t" } ] } ] }' >r.json
+    "$PLAT" build r.json -o d.img
+    cmp -n "$(stat -c %s x.img)" -i 0:1048576 x.img d.img
+}
+
+@test "an attribute that squashfs has no room for is refused, with its name" {
+    python3 -c "
+import tarfile
+t = tarfile.open('a.tar', 'w', format=tarfile.PAX_FORMAT)
+i = tarfile.TarInfo('f'); i.pax_headers = {'SCHILY.xattr.system.odd': 'x'}; t.addfile(i); t.close()"
+    run "$PLAT" mk squashfs a.tar -o x.img -O xattrs=keep
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"'f' has the attribute system.odd"* ]]
+    "$PLAT" mk squashfs a.tar -o x.img
+}
+
 @test "what squashfs cannot hold is refused, with the reason" {
     refuses() { # WORDS ARGUMENT...
         local words=$1
@@ -264,7 +344,7 @@ EOF
     refuses 'option compress' "$MIX" -O compress=brotli
     refuses 'option compress' "$MIX" -O compress=gzip -O level=99
     refuses 'lzma can be decompressed only' "$MIX" -O compress=lzma
-    refuses 'inodes,data,fragments,ids' "$MIX" -O plain=everything
+    refuses 'inodes,data,fragments,ids,xattrs' "$MIX" -O plain=everything
     refuses 'permissions in octal' "$MIX" -O root-mode=999
     refuses 'yes|no|always' "$MIX" -O fragments=maybe
     python3 -c "
