@@ -229,7 +229,7 @@ PY
     [ "$status" -eq 2 ]
     [[ "$output" == *"65536 bytes are too few: the image needs $n"* ]]
     [ ! -e d.img ]
-    ! compgen -G 'd.img*'
+    [ -z "$(compgen -G 'd.img*')" ]
 }
 
 @test "recipes: a partition that fits, one that takes the rest, and the same bytes as mk" {

@@ -104,10 +104,12 @@ static int add_all(struct tree *tree, struct plat_err *err)
     return tree_finish(tree, err);
 }
 
-static int make_image(const char *format, struct plat_err *err, uint64_t *ret_answer)
+static int make_labelled(const char *format, const char *label, json_t *extra, struct plat_err *err,
+                         uint64_t *ret_answer)
 {
-    const struct tree_options tree_options = {.has_time = true, .time_s = HOSTILE_TIME};
-    const struct make_options options = {.label = "FAULT", .seed = "fault", .sector_bytes = HOSTILE_SECTOR};
+    const struct tree_options tree_options = {.has_time = true, .time_s = HOSTILE_TIME, .links = true};
+    const struct make_options options = {
+        .label = label, .seed = "fault", .sector_bytes = HOSTILE_SECTOR, .extra = extra};
     const struct fs_maker *maker = fs_driver_find(format)->maker;
     struct make_plan *plan = NULL;
     struct tree *tree = NULL;
@@ -133,6 +135,11 @@ static int make_image(const char *format, struct plat_err *err, uint64_t *ret_an
     return rc;
 }
 
+static int make_image(const char *format, struct plat_err *err, uint64_t *ret_answer)
+{
+    return make_labelled(format, "FAULT", NULL, err, ret_answer);
+}
+
 static int make_fat(struct plat_err *err, uint64_t *ret_answer)
 {
     return make_image("fat32", err, ret_answer);
@@ -144,6 +151,16 @@ static int make_wf1(struct plat_err *err, uint64_t *ret_answer)
 static int make_data(struct plat_err *err, uint64_t *ret_answer)
 {
     return make_image("capos-data", err, ret_answer);
+}
+
+/* In one thread: allocations are counted in one. */
+static int make_squashfs(struct plat_err *err, uint64_t *ret_answer)
+{
+    static json_t *extra;
+    if (extra == NULL)
+        extra = json_pack("{s:i, s:s, s:s, s:s}", "threads", 1, "exports", "yes", "xattrs", "keep",
+                          "compress", "zstd:1");
+    return make_labelled("squashfs", NULL, extra, err, ret_answer);
 }
 
 static int ignore_finding(void *ctx, const struct finding *finding)
@@ -428,6 +445,7 @@ int main(void)
         {"making a FAT32", make_fat, false, false},
         {"making a CAPOSWF1", make_wf1, false, false},
         {"making a capos-data", make_data, false, false},
+        {"making a SquashFS image", make_squashfs, false, false},
         {"making a capos-data through jansson", make_data, false, true},
         {"verifying a disk", verify_disk, false, false},
         {"walking a disk", walk_disk, false, false},

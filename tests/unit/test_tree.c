@@ -203,6 +203,17 @@ static void test_directory(void)
        "more than the file has is a caller's mistake");
     tree_reader_close(&reader);
     tree_close(tree);
+
+    tree = open_tree(&(struct tree_options){.links = true});
+    ok(tree_add_directory(tree, "/", at("src"), &err) == 0 &&
+           tree_add_literal(tree, "hard2", "x", 1, &err) == 0 &&
+           tree_add_directory(tree, "again", at("src"), &err) == 0 && tree_finish(tree, &err) == 0,
+       "scanned for links");
+    const uint32_t link = find(tree, "file")->link;
+    ok(link != 0 && find(tree, "hard")->link == link && find(tree, "again/hard")->link == link &&
+           find(tree, "sub/deep")->link == 0 && find(tree, "hard2")->link == 0 && tree_link_count(tree) == 1,
+       "hard links have one number, others none");
+    tree_close(tree);
     struct stat st;
     if (stat("/dev/null", &st) == 0 && S_ISCHR(st.st_mode)) {
         tree = open_tree(&(struct tree_options){

@@ -79,6 +79,13 @@ static void test_hard_links(void)
         ok(tree_add_source(tree, at(i == 0 ? "hl.tar" : "hl.cpio"), &err) == 0 && is(tree, "a", "tar\n") &&
                is(tree, "b", "tar\n") && is(tree, "d/c", "tar\n"),
            "read back from %s", i == 0 ? "tar" : "cpio");
+        ok(find(tree, "a")->link == 0 && tree_link_count(tree) == 0, "links are not told unasked");
+        tree_close(tree);
+        tree = open_tree(&(struct tree_options){.links = true});
+        ok(tree_add_source(tree, at(i == 0 ? "hl.tar" : "hl.cpio"), &err) == 0 &&
+               find(tree, "a")->link == 1 && find(tree, "b")->link == 1 && find(tree, "d/c")->link == 1 &&
+               find(tree, "d")->n_children == 1 && is(tree, "b", "tar\n"),
+           "links are told");
         tree_close(tree);
     }
 }
