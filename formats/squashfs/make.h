@@ -189,6 +189,9 @@ void sqm_twins_close(struct sqm_twins *twins);
  * where the caller has it, else NULL and the file is read. */
 int sqm_twins_find(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *content,
                    struct sqm_file **ret, struct plat_err *err);
+/* A file, stored or on its way, that begins with the whole blocks of this one, of which there is at least one; NULL: none. */
+int sqm_twins_beginning(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *content,
+                        struct sqm_file **ret, struct plat_err *err);
 
 /* ---- make_meta.c ---- */
 

@@ -272,6 +272,51 @@ static int content_put(struct sqm_image *image, struct sqm_file *file, struct so
     return rc;
 }
 
+/* Takes the whole blocks of a file from one that begins with them; the rest is a fragment. */
+static int beginning_share(struct sqm_image *image, struct sqm_file *file, const struct sqm_file *old,
+                           struct source *source, struct plat_err *err)
+{
+    struct make_plan *plan = image->plan;
+    const uint32_t block_bytes = plan->settings.block_bytes;
+    const uint64_t size = source->node->size_bytes, n_blocks = size / block_bytes;
+    const uint32_t tail = (uint32_t)(size % block_bytes);
+    int rc = 0;
+    /* One more than there are: the end may turn out to be zeros, which are a block that is not there. */
+    file->words = arena_alloc(&plan->arena, (size_t)(n_blocks + 1) * sizeof *file->words);
+    if (file->words == NULL)
+        return err_nomem(err, "making a SquashFS image");
+    while (rc == 0 && par_in_flight(image->par) > 0) /* the other's blocks may be on their way */
+        rc = collect(image, err);
+    if (rc != 0)
+        return rc;
+    for (uint64_t i = 0; i < n_blocks; i++) {
+        file->words[i] = old->words[i];
+        file->sparse_bytes += old->words[i] == 0 ? block_bytes : 0;
+    }
+    file->start = old->start; /* its first block is no zeros, so that is where they begin */
+    progress_add(image->out.progress, size - tail);
+    if (source->content != NULL)
+        source->content += size - tail;
+    else
+        tree_reader_skip(&source->reader, size - tail);
+    return tail > 0 ? tail_put(image, file, source, tail, err) : 0;
+}
+
+/* Stores what is not there yet. */
+static int content_or_beginning_put(struct sqm_image *image, struct sqm_file *file, struct source *source,
+                                    struct plat_err *err)
+{
+    const struct sqm_settings *settings = &image->plan->settings;
+    struct sqm_file *old = NULL;
+    const bool may_share = image->twins != NULL && (settings->fragments != SQM_FRAGMENTS_NO ||
+                                                    source->node->size_bytes % settings->block_bytes == 0);
+    int rc = may_share ? sqm_twins_beginning(image->twins, file, source->content, &old, err) : 0;
+    if (rc != 0)
+        return rc;
+    return old != NULL ? beginning_share(image, file, old, source, err)
+                       : content_put(image, file, source, err);
+}
+
 /* Where the file was read ahead it is in memory. */
 static int source_open(struct sqm_image *image, const struct tree_node *node, struct source *ret,
                        struct plat_err *err)
@@ -303,7 +348,7 @@ static int file_put(struct sqm_image *image, uint32_t i, struct plat_err *err)
     if (rc == 0 && twin != NULL)
         progress_add(image->out.progress, node->size_bytes);
     else if (rc == 0)
-        rc = content_put(image, file, &source, err);
+        rc = content_or_beginning_put(image, file, &source, err);
     tree_reader_close(&source.reader);
     plan->items[i].has.file = twin != NULL ? twin : file;
     return rc;

@@ -199,6 +199,28 @@ PY
     [ "$(field once.img 'Number of inodes')" -eq "$(($(find "$MIX" | wc -l) - 3))" ]
 }
 
+@test "files that begin alike share their whole blocks" {
+    mkdir t
+    head -c 524288 /dev/urandom >t/a
+    cp t/a t/b && echo end >>t/b
+    cp t/a t/c && head -c 100000 /dev/zero >>t/c  # its end is a block that is not there
+    head -c 262144 t/a >t/d
+    cp t/a t/e && printf other | dd of=t/e bs=1 seek=300000 conv=notrunc status=none
+    cp t/a t/f && head -c 200000 /dev/urandom >>t/f # longer than what is there
+    truncate -s 600000 t/g && cp t/g t/h && echo x >>t/h
+    for fragments in yes always no; do
+        for block in 4096 128KiB; do
+            "$PLAT" mk squashfs t -o i.img -O fragments=$fragments -O block-bytes=$block -O threads=1
+            "$PLAT" mk squashfs t -o j.img -O fragments=$fragments -O block-bytes=$block -O threads=7
+            cmp i.img j.img
+            unpack i.img out
+            diff -r t out
+            "$PLAT" verify --data i.img
+        done
+        [ $fragments = no ] || [ "$(stat -c %s i.img)" -lt 1900000 ]
+    done
+}
+
 @test "files of the same size and other bytes stay what they are" {
     mkdir t
     for i in $(seq 100 999); do printf '%0200000d' "$i" | tail -c 100 >"t/s$i"; done
