@@ -173,7 +173,7 @@ static int wf1_lookup_path(struct fs *fs, uint64_t dir, const char *name, uint64
                            struct plat_err *err)
 {
     struct wf1_node node;
-    struct wf1_name found;
+    struct wf1_name found = {0};
     int rc = node_of(fs, dir, &node, err);
     if (rc == 0)
         rc = wf1_lookup(&volume_of(fs)->reader, &node, (const uint8_t *)name, strlen(name), &found, err);
