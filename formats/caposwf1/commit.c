@@ -118,6 +118,10 @@ int wf1_commit(struct wf1_writer *writer, struct plat_err *err)
         next = writer->vol->reader.super;
         if (writer->lowest < next.next_block)
             next.next_block = writer->lowest;
+        /* Counts that lied are found out here at the latest: what nobody could open is never committed. */
+        rc = wf1_super_validate(&next, writer->vol->reader.dev->size_bytes, err);
+    }
+    if (rc == 0) {
         rc = super_write(writer, 0, false, &next, err);
     }
     if (rc == 0)

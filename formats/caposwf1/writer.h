@@ -36,6 +36,7 @@ int wf1_format(struct plat_dev *dev, const struct wf1_shape *shape, struct plat_
 struct wf1_staged {
     struct wf1_staged *next; /* in its bucket */
     uint32_t block;
+    bool sealed; /* its checksum stands in what names it */
     uint8_t bytes[WF1_BLOCK_BYTES];
 };
 /* The bits of one block of the bitmap. */
