@@ -244,8 +244,7 @@ static int seal_radix(struct wf1_writer *writer, struct wf1_pointer *at, uint32_
     return rc;
 }
 
-/* New places for the pages of the bitmap that change; that changes pages, so until none is left. */
-static int settle_bitmap(struct wf1_writer *writer, struct plat_err *err)
+int wf1_bitmap_place(struct wf1_writer *writer, struct plat_err *err)
 {
     struct wf1_super *super = &writer->vol->reader.super;
     struct wf1_staged *staged;
@@ -260,10 +259,20 @@ static int settle_bitmap(struct wf1_writer *writer, struct plat_err *err)
             page->shadowed = again = true;
         }
     }
+    return 0;
+}
+
+static int settle_bitmap(struct wf1_writer *writer, struct plat_err *err)
+{
+    struct wf1_super *super = &writer->vol->reader.super;
+    struct wf1_staged *staged;
+    int rc = wf1_bitmap_place(writer, err);
+    if (rc != 0)
+        return rc;
     for (struct wf1_page *page = writer->touched; page != NULL; page = page->touched) {
         if (!page->shadowed)
             continue;
-        int rc = wf1_radix_edit(writer, &super->bitmap, super->bitmap_levels, page->index, &staged, err);
+        rc = wf1_radix_edit(writer, &super->bitmap, super->bitmap_levels, page->index, &staged, err);
         if (rc != 0)
             return rc;
         memcpy(staged->bytes, page->used, WF1_BLOCK_BYTES);
