@@ -150,6 +150,11 @@ int wf1_take(struct wf1_writer *writer, uint32_t want, uint32_t *ret_block, uint
 int wf1_give(struct wf1_writer *writer, uint64_t block, uint64_t n, struct plat_err *err)
 {
     struct wf1_super *super = &writer->vol->reader.super;
+    /* What a block of a map says stands behind a checksum, which anybody can compute. */
+    if (block < super->region_first_block || n > super->region_blocks ||
+        block - super->region_first_block > super->region_blocks - n)
+        return err_set(err, PLAT_ECORRUPT, "a map names block %llu, outside the region; run plat verify",
+                       (unsigned long long)block);
     for (uint64_t i = 0; i < n; i++) {
         const uint64_t bit = block + i - super->region_first_block;
         struct wf1_page *page;

@@ -118,6 +118,10 @@ int wf1_commit(struct wf1_writer *writer, struct plat_err *err)
         next = writer->vol->reader.super;
         if (writer->lowest < next.next_block)
             next.next_block = writer->lowest;
+        /* Counts that lied are found out here at the latest: what nobody could open is never committed. */
+        rc = wf1_super_validate(&next, writer->vol->reader.dev->size_bytes, err);
+    }
+    if (rc == 0) {
         rc = super_write(writer, 0, false, &next, err);
     }
     if (rc == 0)
@@ -205,6 +209,23 @@ static int zero_page(struct wf1_writer *writer, uint64_t index, uint8_t *buf, st
     return rc == 0 ? zero_bits(writer, first, dirty, err) : rc;
 }
 
+/* What a writer that was cut off while it grew a full filesystem left behind the region, as it was and is again. */
+static int zero_behind(struct wf1_writer *writer, struct plat_err *err)
+{
+    const struct wf1_super *super = &writer->vol->reader.super;
+    const uint64_t end = super->region_first_block + super->region_blocks;
+    const uint64_t device_end = writer->vol->reader.dev->size_bytes / WF1_BLOCK_BYTES;
+    const uint64_t n = device_end - end < WF1_GROWTH_BLOCKS ? device_end - end : WF1_GROWTH_BLOCKS;
+    static const uint8_t zeros[WF1_GROWTH_BLOCKS * WF1_BLOCK_BYTES];
+    bool found = false;
+    uint64_t at;
+    if (super->shared || n == 0)
+        return 0;
+    int rc = dev_find_nonzero(writer->vol->reader.dev,
+                              (struct range){end * WF1_BLOCK_BYTES, n * WF1_BLOCK_BYTES}, &found, &at, err);
+    return rc == 0 && found ? wf1_device_write(writer, end, zeros, (size_t)n * WF1_BLOCK_BYTES, err) : rc;
+}
+
 int wf1_finish(struct wf1_writer *writer, struct plat_err *err)
 {
     uint8_t bytes[WF1_BLOCK_BYTES];
@@ -259,7 +280,7 @@ static int recover(struct wf1_writer *writer, struct plat_err *err)
     for (uint64_t i = 0; rc == 0 && i < pages; i++)
         rc = zero_page(writer, i, buf, err);
     free(buf);
-    return rc;
+    return rc == 0 ? zero_behind(writer, err) : rc;
 }
 
 int wf1_writer_open(struct volume *vol, struct plat_err *err)
@@ -312,6 +333,17 @@ void wf1_writer_close(struct volume *vol)
 
 /* ---- size ---- */
 
+/* A bitmap that gets higher takes blocks. Those of the region as it is are cleared behind a power cut; others only where
+ * nobody else can have put anything there. */
+static int bitmap_raise(struct wf1_writer *writer, size_t n_pages, bool inside, struct plat_err *err)
+{
+    struct wf1_super *super = &writer->vol->reader.super;
+    int rc = 0;
+    while (rc == 0 && super->bitmap_levels < wf1_levels_for(n_pages))
+        rc = wf1_radix_raise(writer, &super->bitmap, &super->bitmap_levels, err);
+    return rc == 0 && inside ? wf1_bitmap_place(writer, err) : rc;
+}
+
 int wf1_grow(struct wf1_writer *writer, uint64_t size_bytes, struct plat_err *err)
 {
     struct wf1_super *super = &writer->vol->reader.super;
@@ -349,12 +381,19 @@ int wf1_grow(struct wf1_writer *writer, uint64_t size_bytes, struct plat_err *er
     memset(pages + writer->n_pages, 0, (n_pages - writer->n_pages) * sizeof(*pages));
     writer->pages = pages;
     writer->n_pages = n_pages;
+    const bool inside = writer->available >= WF1_GROWTH_BLOCKS;
+    if (!inside && super->shared && super->bitmap_levels < wf1_levels_for(n_pages))
+        return err_set(err, PLAT_ELIMIT,
+                       "the filesystem is full, and %d blocks have to be free to grow it so far",
+                       WF1_GROWTH_BLOCKS);
+    writer->changed = true;
+    if (inside)
+        rc = bitmap_raise(writer, n_pages, true, err);
     super->region_blocks = region;
     super->free_blocks += end - old_end;
     writer->available += end - old_end;
-    writer->changed = true;
-    while (rc == 0 && super->bitmap_levels < wf1_levels_for(n_pages))
-        rc = wf1_radix_raise(writer, &super->bitmap, &super->bitmap_levels, err);
+    if (rc == 0)
+        rc = bitmap_raise(writer, n_pages, false, err);
     return rc == 0 ? wf1_commit(writer, err) : wf1_halfway(writer, rc);
 }
 

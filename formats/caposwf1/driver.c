@@ -173,7 +173,7 @@ static int wf1_lookup_path(struct fs *fs, uint64_t dir, const char *name, uint64
                            struct plat_err *err)
 {
     struct wf1_node node;
-    struct wf1_name found;
+    struct wf1_name found = {0};
     int rc = node_of(fs, dir, &node, err);
     if (rc == 0)
         rc = wf1_lookup(&volume_of(fs)->reader, &node, (const uint8_t *)name, strlen(name), &found, err);
@@ -265,6 +265,22 @@ static int wf1_stat(struct fs *fs, uint64_t node, struct fs_stat *ret, struct pl
     return 0;
 }
 
+/* Another program's commit frees blocks, and the next one writes into them. */
+static int content_read(struct volume *vol, const struct wf1_node *node, uint64_t offset, void *buf, size_t n,
+                        size_t *ret_n, struct plat_err *err)
+{
+    struct wf1_reader *reader = &vol->reader;
+    reader->relied = false;
+    int rc = wf1_read(reader, node, offset, buf, n, ret_n, err);
+    if (rc == 0 && reader->relied && vol->writer == NULL &&
+        pair_unchanged(vol->fs.dev, (uint64_t)vol->superblock_block * WF1_BLOCK_BYTES, &vol->pair, NULL) !=
+            0) {
+        reader->trusted.count = 0;
+        rc = wf1_read(reader, node, offset, buf, n, ret_n, err);
+    }
+    return read_end(vol, rc, err);
+}
+
 static int wf1_read_file(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                          struct plat_err *err)
 {
@@ -278,9 +294,7 @@ static int wf1_read_file(struct fs *fs, uint64_t node, uint64_t offset, void *bu
         if (rc == 0)
             rc = node_of(fs, node, &file, err);
     }
-    if (rc == 0)
-        rc = wf1_read(&volume_of(fs)->reader, &file, offset, buf, n, ret_n, err);
-    return read_end(volume_of(fs), rc, err);
+    return rc == 0 ? content_read(volume_of(fs), &file, offset, buf, n, ret_n, err) : rc;
 }
 
 static int wf1_readlink(struct fs *fs, uint64_t node, struct strbuf *ret, struct plat_err *err)
@@ -292,8 +306,7 @@ static int wf1_readlink(struct fs *fs, uint64_t node, struct strbuf *ret, struct
     if (rc == 0 && link.kind != CAPOSWF1_NODE_KIND_SYMLINK)
         rc = err_set(err, PLAT_EINVALID, "node %llu is not a symbolic link", (unsigned long long)node);
     if (rc == 0)
-        rc = wf1_read(&volume_of(fs)->reader, &link, 0, target, sizeof target, &n, err);
-    rc = read_end(volume_of(fs), rc, err);
+        rc = content_read(volume_of(fs), &link, 0, target, sizeof target, &n, err);
     if (rc == 0)
         strbuf_add(ret, target, n);
     return rc;

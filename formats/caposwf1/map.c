@@ -290,6 +290,11 @@ int wf1_map_cut(struct wf1_writer *writer, struct wf1_node *node, uint64_t first
         rc = extents_give(writer, extents, leaf.count < WF1_ENTRIES ? leaf.count : WF1_ENTRIES, first, err);
         if (rc == 0)
             rc = wf1_cursor_next(&cursor, err);
+        /* A map that runs in circles has an end here, too. */
+        if (rc == 0 && !cursor.end && cursor.leaf.key <= leaf.key)
+            rc = err_set(err, PLAT_ECORRUPT,
+                         "block %u: its extents do not lie behind those before; run plat verify",
+                         cursor.leaf.block);
     }
     return rc == 0 ? map_exchange(writer, node, first, UINT64_MAX, NULL, 0, err) : rc;
 }

@@ -250,32 +250,37 @@ int wf1_extents(struct wf1_reader *reader, const struct wf1_node *node, uint32_t
 
 /* ---- contents ---- */
 
-/* Compares an extent with its checksum. */
-static int extent_trust(struct wf1_reader *reader, const struct wf1_entry *extent, struct plat_err *err)
+static int damaged(const struct wf1_entry *extent, uint32_t found, struct plat_err *err)
+{
+    return err_at(err, PLAT_ECORRUPT, (uint64_t)extent->block * WF1_BLOCK_BYTES, NULL,
+                  "the content in blocks %u to %u is damaged: its checksum should be 0x%08x and is "
+                  "0x%08x",
+                  extent->block, extent->block + extent->count - 1, extent->crc32c, found);
+}
+
+/* Bytes [from, to) of an extent to buf, out of what was compared with its checksum: what is read a second time may be
+ * something else by then. */
+static int extent_compare(struct wf1_reader *reader, const struct wf1_entry *extent, uint64_t from,
+                          uint64_t to, uint8_t *buf, struct plat_err *err)
 {
     uint8_t block[WF1_BLOCK_BYTES];
     uint8_t *piece = reader->scratch != NULL ? reader->scratch : block;
     const size_t room = reader->scratch != NULL ? reader->scratch_bytes : sizeof block;
     const uint64_t start = (uint64_t)extent->block * WF1_BLOCK_BYTES;
     const uint64_t bytes = (uint64_t)extent->count * WF1_BLOCK_BYTES;
-    const struct wf1_entry *trusted = &reader->trusted;
     uint32_t crc32c = 0;
-    if (trusted->count == extent->count && trusted->block == extent->block &&
-        trusted->crc32c == extent->crc32c)
-        return 0;
-    for (uint64_t at = 0; at < bytes;) {
-        const size_t n = bytes - at < room ? (size_t)(bytes - at) : room;
-        int rc = dev_read(reader->dev, start + at, piece, n, err);
+    for (uint64_t at = 0, n; at < bytes; at += n) {
+        n = bytes - at < room ? bytes - at : room;
+        int rc = dev_read(reader->dev, start + at, piece, (size_t)n, err);
         if (rc != 0)
             return rc;
-        crc32c = hash_crc32c(crc32c, piece, n);
-        at += n;
+        crc32c = hash_crc32c(crc32c, piece, (size_t)n);
+        const uint64_t a = from > at ? from : at, b = to < at + n ? to : at + n;
+        if (a < b)
+            memcpy(buf + (a - from), piece + (a - at), (size_t)(b - a));
     }
     if (crc32c != extent->crc32c && !reader->skip_checks)
-        return err_at(err, PLAT_ECORRUPT, start, NULL,
-                      "the content in blocks %u to %u is damaged: its checksum should be 0x%08x and is "
-                      "0x%08x",
-                      extent->block, extent->block + extent->count - 1, extent->crc32c, crc32c);
+        return damaged(extent, crc32c, err);
     reader->trusted = *extent;
     return 0;
 }
@@ -284,17 +289,24 @@ static int extent_trust(struct wf1_reader *reader, const struct wf1_entry *exten
 static int extent_read(struct wf1_reader *reader, const struct wf1_entry *extent, uint64_t from, uint64_t to,
                        uint8_t *buf, struct plat_err *err)
 {
+    const struct wf1_entry *trusted = &reader->trusted;
     const uint64_t begin = (uint64_t)extent->key * WF1_BLOCK_BYTES;
-    const uint64_t end = begin + (uint64_t)extent->count * WF1_BLOCK_BYTES;
+    const uint64_t bytes = (uint64_t)extent->count * WF1_BLOCK_BYTES;
     const uint64_t start = (uint64_t)extent->block * WF1_BLOCK_BYTES + (from - begin);
-    const bool all = from == begin && to == end;
-    int rc = all ? 0 : extent_trust(reader, extent, err);
-    if (rc == 0)
-        rc = dev_read(reader->dev, start, buf, (size_t)(to - from), err);
-    /* All of it is read once, and again only to say what is wrong. */
-    if (rc == 0 && all && !reader->skip_checks && hash_crc32c(0, buf, (size_t)(to - from)) != extent->crc32c)
-        rc = extent_trust(reader, extent, err);
-    return rc;
+    const bool all = to - from == bytes;
+    const bool trusts = trusted->count == extent->count && trusted->block == extent->block &&
+                        trusted->crc32c == extent->crc32c;
+    if (!all && !trusts)
+        return extent_compare(reader, extent, from - begin, to - begin, buf, err);
+    int rc = dev_read(reader->dev, start, buf, (size_t)(to - from), err);
+    if (rc != 0)
+        return rc;
+    if (!all) {
+        reader->relied = true;
+        return 0;
+    }
+    const uint32_t crc32c = hash_crc32c(0, buf, (size_t)bytes);
+    return crc32c != extent->crc32c && !reader->skip_checks ? damaged(extent, crc32c, err) : 0;
 }
 
 int wf1_read(struct wf1_reader *reader, const struct wf1_node *node, uint64_t offset, void *buf, size_t n,

@@ -121,8 +121,11 @@ struct wf1_reader {
     /* What a writer has staged: the block as it will be, NULL where it is as on the device. NULL: no writer. */
     const uint8_t *(*staged)(void *ctx, uint32_t block);
     void *staged_ctx;
-    /* The extent that was last compared with its checksum: reading on in it does not compare again. */
+    /* The extent that was last compared with its checksum: reading on in it does not compare again, and sets `relied`.
+     * Where somebody else may write meanwhile, the caller asks then whether somebody has, and if so sets trusted.count
+     * to 0 and reads again. */
     struct wf1_entry trusted;
+    bool relied;
     /* More memory of the caller, to read extents through that are compared with their checksums; NULL: a block at a
      * time. */
     uint8_t *scratch;

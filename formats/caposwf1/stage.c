@@ -178,57 +178,73 @@ int wf1_radix_raise(struct wf1_writer *writer, struct wf1_pointer *root, uint32_
 
 /* ---- sealing ---- */
 
+/* Each block is sealed once: a bitmap that lies lets a map that was forged name what is staged, even itself. */
+static int seal_once(struct wf1_staged *staged, struct plat_err *err)
+{
+    if (staged->sealed)
+        return err_set(err, PLAT_ECORRUPT, "block %u is referred to more than once; run plat verify",
+                       staged->block);
+    staged->sealed = true;
+    return 0;
+}
+
 /* A block of a map and what is staged below it; levels: of blocks from here down. */
-static void seal_map(struct wf1_writer *writer, struct wf1_entry *entry, uint32_t levels)
+static int seal_map(struct wf1_writer *writer, struct wf1_entry *entry, uint32_t levels, struct plat_err *err)
 {
     struct wf1_staged *staged = wf1_staged_find(writer, entry->block);
     struct wf1_entry branches[WF1_ENTRIES];
-    if (staged == NULL)
-        return;
+    int rc = staged == NULL ? 0 : seal_once(staged, err);
+    if (rc != 0 || staged == NULL)
+        return rc;
     if (levels > 1 && entry->count <= WF1_ENTRIES) {
         wf1_entries_decode(staged->bytes, entry->count, branches);
-        for (uint32_t i = 0; i < entry->count; i++)
-            seal_map(writer, &branches[i], levels - 1);
+        for (uint32_t i = 0; rc == 0 && i < entry->count; i++)
+            rc = seal_map(writer, &branches[i], levels - 1, err);
         wf1_entries_encode(branches, entry->count, staged->bytes);
     }
     entry->crc32c = hash_crc32c(0, staged->bytes, WF1_BLOCK_BYTES);
+    return rc;
 }
 
-static void seal_records(struct wf1_writer *writer, struct wf1_staged *staged)
+static int seal_records(struct wf1_writer *writer, struct wf1_staged *staged, struct plat_err *err)
 {
-    for (uint32_t i = 0; i < WF1_RECORDS; i++) {
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < WF1_RECORDS; i++) {
         uint8_t *record = staged->bytes + (size_t)i * CAPOSWF1_PLAIN_NODE_BYTES;
         struct wf1_node node;
         wf1_node_decode(record, &node);
         if (node.levels == 0)
             continue;
-        for (uint32_t k = 0; k < node.n_entries && k < WF1_ROOT_ENTRIES; k++)
-            seal_map(writer, &node.entries[k], node.levels);
+        for (uint32_t k = 0; rc == 0 && k < node.n_entries && k < WF1_ROOT_ENTRIES; k++)
+            rc = seal_map(writer, &node.entries[k], node.levels, err);
         wf1_node_encode(&node, record);
     }
+    return rc;
 }
 
-static void seal_radix(struct wf1_writer *writer, struct wf1_pointer *at, uint32_t levels, bool records)
+static int seal_radix(struct wf1_writer *writer, struct wf1_pointer *at, uint32_t levels, bool records,
+                      struct plat_err *err)
 {
     struct wf1_staged *staged = wf1_staged_find(writer, at->block);
-    if (staged == NULL)
-        return;
-    for (uint32_t i = 0; levels > 0 && i < WF1_POINTERS; i++) {
+    int rc = staged == NULL ? 0 : seal_once(staged, err);
+    if (rc != 0 || staged == NULL)
+        return rc;
+    for (uint32_t i = 0; rc == 0 && levels > 0 && i < WF1_POINTERS; i++) {
         const struct caposwf1_pointer_mut m = pointer_at(staged->bytes, i);
         struct wf1_pointer below = {caposwf1_pointer_block(caposwf1_pointer_of(m)),
                                     caposwf1_pointer_crc32c(caposwf1_pointer_of(m))};
         if (below.block == 0)
             continue;
-        seal_radix(writer, &below, levels - 1, records);
+        rc = seal_radix(writer, &below, levels - 1, records, err);
         caposwf1_pointer_set_crc32c(m, below.crc32c);
     }
-    if (levels == 0 && records)
-        seal_records(writer, staged);
+    if (rc == 0 && levels == 0 && records)
+        rc = seal_records(writer, staged, err);
     at->crc32c = hash_crc32c(0, staged->bytes, WF1_BLOCK_BYTES);
+    return rc;
 }
 
-/* New places for the pages of the bitmap that change; that changes pages, so until none is left. */
-static int settle_bitmap(struct wf1_writer *writer, struct plat_err *err)
+int wf1_bitmap_place(struct wf1_writer *writer, struct plat_err *err)
 {
     struct wf1_super *super = &writer->vol->reader.super;
     struct wf1_staged *staged;
@@ -243,10 +259,20 @@ static int settle_bitmap(struct wf1_writer *writer, struct plat_err *err)
             page->shadowed = again = true;
         }
     }
+    return 0;
+}
+
+static int settle_bitmap(struct wf1_writer *writer, struct plat_err *err)
+{
+    struct wf1_super *super = &writer->vol->reader.super;
+    struct wf1_staged *staged;
+    int rc = wf1_bitmap_place(writer, err);
+    if (rc != 0)
+        return rc;
     for (struct wf1_page *page = writer->touched; page != NULL; page = page->touched) {
         if (!page->shadowed)
             continue;
-        int rc = wf1_radix_edit(writer, &super->bitmap, super->bitmap_levels, page->index, &staged, err);
+        rc = wf1_radix_edit(writer, &super->bitmap, super->bitmap_levels, page->index, &staged, err);
         if (rc != 0)
             return rc;
         memcpy(staged->bytes, page->used, WF1_BLOCK_BYTES);
@@ -260,9 +286,8 @@ int wf1_seal(struct wf1_writer *writer, struct plat_err *err)
     int rc = settle_bitmap(writer, err);
     if (rc != 0)
         return rc;
-    seal_radix(writer, &super->nodes, super->node_levels, true);
-    seal_radix(writer, &super->bitmap, super->bitmap_levels, false);
-    return 0;
+    rc = seal_radix(writer, &super->nodes, super->node_levels, true, err);
+    return rc == 0 ? seal_radix(writer, &super->bitmap, super->bitmap_levels, false, err) : rc;
 }
 
 static int by_block(const void *a, const void *b)

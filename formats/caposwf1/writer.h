@@ -36,6 +36,7 @@ int wf1_format(struct plat_dev *dev, const struct wf1_shape *shape, struct plat_
 struct wf1_staged {
     struct wf1_staged *next; /* in its bucket */
     uint32_t block;
+    bool sealed; /* its checksum stands in what names it */
     uint8_t bytes[WF1_BLOCK_BYTES];
 };
 /* The bits of one block of the bitmap. */
@@ -49,6 +50,8 @@ struct wf1_page {
     uint8_t committed[WF1_BLOCK_BYTES]; /* now, on disk */
     uint8_t soiled[WF1_BLOCK_BYTES];    /* free blocks that may hold something */
 };
+/* Blocks that growing takes, at most: levels above the bitmap, and the way to two of its blocks. */
+enum { WF1_GROWTH_BLOCKS = 3 * WF1_BITMAP_MAX_LEVELS + 2 };
 /* What becomes of a block of the piece of a file that is being written. */
 enum wf1_fate { WF1_KEPT, WF1_WRITTEN, WF1_DROPPED };
 struct wf1_window {
@@ -120,6 +123,8 @@ int wf1_radix_edit(struct wf1_writer *writer, struct wf1_pointer *root, uint32_t
 /* One level more above a radix tree. */
 int wf1_radix_raise(struct wf1_writer *writer, struct wf1_pointer *root, uint32_t *levels,
                     struct plat_err *err);
+/* New places for the blocks of the bitmap that change; that changes more of them, so until none is left. */
+int wf1_bitmap_place(struct wf1_writer *writer, struct plat_err *err);
 /* Checksums of all that is staged, from the bottom up, into the staged superblock. */
 int wf1_seal(struct wf1_writer *writer, struct plat_err *err);
 /* Writes all that is staged, in ascending order. */
