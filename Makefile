@@ -12,9 +12,9 @@ SOVERSION := 0
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-8s %s\n' $(1) $(2))
 
-PKGS := libarchive jansson libpcre2-8 nettle libxxhash zlib liblzma
+PKGS := libarchive jansson libpcre2-8 nettle libxxhash zlib liblzma libdeflate libzstd liblz4 lzo2
 # lib/ and formats/ alone: what a program that links libplat needs. PCRE2 is for `plat boot`.
-LIB_PKGS := libarchive jansson nettle libxxhash zlib liblzma
+LIB_PKGS := libarchive jansson nettle libxxhash zlib liblzma libdeflate libzstd liblz4 lzo2
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wmissing-prototypes -Werror
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lunistring

@@ -2,7 +2,8 @@
 # Installs the Debian packages that are missing for what is asked: build, test, demo, lint, bench.
 # As root, or through sudo. Says what it does; does nothing when all is there.
 set -eu
-build="gcc make pkg-config libc6-dev libarchive-dev libjansson-dev libpcre2-dev nettle-dev libxxhash-dev zlib1g-dev liblzma-dev libunistring-dev"
+build="gcc make pkg-config libc6-dev libarchive-dev libjansson-dev libpcre2-dev nettle-dev libxxhash-dev zlib1g-dev liblzma-dev libunistring-dev
+       libdeflate-dev libzstd-dev liblz4-dev liblzo2-dev"
 boot="qemu-system-x86 ovmf linux-image-cloud-amd64 systemd-boot-efi busybox-static"
 want=""
 for group in "$@"; do
@@ -10,7 +11,7 @@ for group in "$@"; do
     build) want="$want $build" ;;
     demo) want="$want $build $boot mtools dosfstools gdisk fdisk" ;;
     test) want="$want $build $boot bats mtools dosfstools gdisk fdisk genimage python3 python3-jsonschema cpio zip
-          libarchive-tools bsdextrautils mandoc kmod" ;;
+          libarchive-tools bsdextrautils mandoc kmod xz-utils zstd lz4 lzop" ;;
     lint) want="$want $build clang clang-format clang-tidy cppcheck" ;;
     fuzz) want="$want $build clang libclang-rt-14-dev" ;;
     bench) want="$want $build mtools dosfstools fdisk genimage time e2fsprogs" ;;

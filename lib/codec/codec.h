@@ -76,7 +76,7 @@ void codec_describe(const struct codec_settings *settings, struct strbuf *to);
 uint32_t codec_xz_dict_bytes(const struct codec_settings *settings, size_t max_block_bytes);
 /* What an encoder of these settings takes, at most: for formulas of memory. */
 uint64_t codec_encoder_memory_bytes(const struct codec_settings *settings, size_t max_block_bytes);
-uint64_t codec_decoder_memory_bytes(enum codec_id id, size_t max_block_bytes);
+uint64_t codec_decoder_memory_bytes(enum codec_id id, size_t max_block_bytes, uint32_t dict_bytes);
 
 struct codec_encoder;
 int codec_encoder_open(const struct codec_settings *settings, size_t max_block_bytes,
@@ -89,7 +89,8 @@ void codec_encoder_close(struct codec_encoder *encoder); /* NULL is allowed */
 
 struct codec_decoder;
 /* For blocks of up to max_block_bytes when decoded. dict_bytes: the largest xz dictionary and zstd window that is
- * accepted, as kernels do; 0 for max_block_bytes, 8192 at least. One decoder may serve data and metadata. */
+ * accepted, as kernels do, at most CODEC_BLOCK_BYTES_MAX; 0 for max_block_bytes, 8192 at least. One decoder may serve data
+ * and metadata. */
 int codec_decoder_open(enum codec_id id, size_t max_block_bytes, uint32_t dict_bytes,
                        struct codec_decoder **ret, struct plat_err *err);
 /* Never writes beyond out[out_cap], never reads beyond in[n], and takes no more memory than codec_decoder_memory_bytes,

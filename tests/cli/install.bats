@@ -57,7 +57,7 @@ build_flags() {
 @test "a program against the static library" {
     # shellcheck disable=SC2046
     gcc -Wall -Wextra -Werror $(build_flags) $(pkg-config --cflags libplat) "$BATS_FILE_TMPDIR/reader.c" -o "$BATS_TEST_TMPDIR/reader" \
-        "$STAGE/usr/lib/libplat.a" $(PKG_CONFIG_SYSROOT_DIR='' pkg-config --libs libarchive jansson nettle libxxhash zlib liblzma) -lunistring -pthread
+        "$STAGE/usr/lib/libplat.a" $(PKG_CONFIG_SYSROOT_DIR='' pkg-config --libs libarchive jansson nettle libxxhash zlib liblzma libdeflate libzstd liblz4 lzo2) -lunistring -pthread
     run "$BATS_TEST_TMPDIR/reader" "$BATS_FILE_TMPDIR/esp.img"
     [ "$status" -eq 0 ]
     [ "${lines[0]}" = "mbr mbr" ]
