@@ -1,8 +1,7 @@
 /* Read-ahead: same contents and same order as one reader, whatever the sizes; failures at the file they belong to. */
 #include "lib/tree/ahead.h"
 
-#include <dirent.h>
-
+#include "tests/unit/threads.h"
 #include "tests/unit/tree_shell.h"
 
 enum { N_DIRS = 5, FILES_PER_DIR = 150, LARGEST_BYTES = TREE_AHEAD_FILE_BYTES + 5000 };
@@ -90,17 +89,6 @@ static void test_contents(void)
     tree_close(tree);
 }
 
-static unsigned n_threads(void)
-{
-    unsigned n = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    for (const struct dirent *task; tasks != NULL && (task = readdir(tasks)) != NULL;)
-        n += task->d_name[0] != '.';
-    if (tasks != NULL)
-        closedir(tasks);
-    return n;
-}
-
 static void test_early_end(void)
 {
     struct tree *tree = source_tree();
@@ -115,7 +103,7 @@ static void test_early_end(void)
     ok(tree_ahead_take(ahead, skipped, &bytes, &err) == PLAT_EBUG, "a file out of order is refused");
     tree_ahead_close(ahead);
     tree_ahead_close(NULL);
-    ok(n_threads() == 1, "closed in the middle, its threads have ended: %u left", n_threads());
+    ok(threads_left() == 1, "closed in the middle, its threads have ended: %u left", threads_left());
     tree_close(tree);
 }
 
