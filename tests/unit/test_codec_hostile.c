@@ -284,6 +284,7 @@ static void test_lzma(void)
     expect("lzma", packed, n, 0, 0, "states its size and has a marker");
     packed[7] = 1;
     expect("lzma", packed, n, 0, PLAT_ECORRUPT, "states 64 KiB");
+    packed[7] = 0;
     packed[0] = 225;
     expect("lzma", packed, n, 0, PLAT_ECORRUPT, "impossible properties");
 }
