@@ -109,6 +109,7 @@ help:
 	'make install     DESTDIR= PREFIX=/usr/local' \
 	'make lint        include arrows, headers alone, formatting, clang-tidy, cppcheck' \
 	'make asan        the tests under ASan and UBSan; SHARE=1 tries every flipped byte, too' \
+	'make tsan        what uses threads, under ThreadSanitizer' \
 	'make fuzz        each fuzz target for FUZZ_SECONDS (60)' \
 	'make coverage    line coverage of lib/ and formats/; fails below 85%' \
 	'make bench       side by side with genimage and mkfs.fat + mcopy; writes BENCHMARKS.md' \

@@ -13,7 +13,7 @@ for group in "$@"; do
     test) want="$want $build $boot bats mtools dosfstools gdisk fdisk genimage python3 python3-jsonschema cpio zip
           libarchive-tools bsdextrautils mandoc kmod xz-utils zstd lz4 lzop" ;;
     lint) want="$want $build clang clang-format clang-tidy cppcheck" ;;
-    fuzz) want="$want $build clang libclang-rt-14-dev" ;;
+    fuzz) want="$want $build clang libclang-rt-14-dev xz-utils" ;;
     bench) want="$want $build mtools dosfstools fdisk genimage time e2fsprogs" ;;
     coverage) want="$want $build lcov" ;;
     *) echo "deps.sh: unknown group $group" >&2; exit 2 ;;

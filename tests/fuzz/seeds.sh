@@ -74,4 +74,16 @@ fuzz_console)
     printf 'MARKER 1 done$\n\nMARK[   12.345678] random: crng init done\r\nER 1 done\r\n' > "$2/b"
     printf '^login: $\n\n\x1b]0;title\x07login: ' > "$2/c"
     printf 'x\n\n[    1.000000] Kernel panic - not syncing: VFS\n' > "$2/d" ;;
+fuzz_codec)
+    # Bytes 0 and 1: way and codec, room. A zlib stream of a stored block, lz4 and lzo of literals alone.
+    text=$(seq 1 200; printf 'struct block { size };%.0s' {1..40})
+    printf '\x00\x10\x78\x01\x01\x03\x00\xfc\xffabc\x02\x4d\x01\x27' > "$2/gzip"
+    printf '\x10\x10\x30abc' > "$2/lz4"
+    printf '\x08\x10\x14abc\x11\x00\x00' > "$2/lzo"
+    { printf '\x04\x30'; printf %s "$text" | xz -c --format=lzma -0; } > "$2/lzma"
+    { printf '\x0c\x30'; printf %s "$text" | xz -c --check=crc32 --x86 --lzma2=preset=0,dict=8KiB; } > "$2/xz"
+    for c in 0 1 2 3 4 5 6 7 8 9 10; do
+        { printf "\\x$(printf %02x $((c * 4 + 1)))\\x30\\x09\\x00\\x01\\x10\\x00\\x02\\x20\\x00\\x03\\x30\\x00\\x04"; printf %s "$text"; } > "$2/changed-$c"
+        { printf "\\x$(printf %02x $((c * 4 + 2)))\\x30"; printf %s "$text"; } > "$2/same-$c"
+    done ;;
 esac
