@@ -166,19 +166,20 @@ int par_open(const struct par_ops *ops, void *ctx, unsigned n_threads, struct pa
     int rc = 0;
     size_t n_opened = 0;
     n_threads = threads_or_default(n_threads);
+    size_t n_jobs = par_jobs(n_threads);
     struct par *par = calloc(1, sizeof *par);
-    if (par == NULL)
+    struct par_slot *slots = calloc(n_jobs, sizeof *slots);
+    struct par_worker *workers = calloc(n_threads, sizeof *workers);
+    if (par == NULL || slots == NULL || workers == NULL) {
+        free(par);
+        free(slots);
+        free(workers);
         return err_nomem(err, "starting threads");
-    par->ops = ops;
-    par->ctx = ctx;
-    par->n_jobs = par_jobs(n_threads);
-    par->slots = calloc(par->n_jobs, sizeof *par->slots);
-    par->workers = calloc(n_threads, sizeof *par->workers);
+    }
+    *par = (struct par){.ops = ops, .ctx = ctx, .slots = slots, .workers = workers, .n_jobs = n_jobs};
     (void)pthread_mutex_init(&par->lock, NULL);
     (void)pthread_cond_init(&par->work, NULL);
     (void)pthread_cond_init(&par->finished, NULL);
-    if (par->slots == NULL || par->workers == NULL)
-        rc = err_nomem(err, "starting threads");
     while (rc == 0 && n_opened < par->n_jobs) {
         rc = ops->job_open(ctx, &par->slots[n_opened].job, err);
         n_opened += rc == 0;

@@ -7,7 +7,7 @@
 static uint8_t block[BLOCK_MAX], packed[BLOCK_ROOM], again[BLOCK_ROOM], unpacked[BLOCK_MAX + 1];
 
 /* Each codec once; all sizes and kinds go through these. */
-static const char *const usual[] = {"gzip",   "zstd", "xz:0,filters=x86",    "lz4",
+static const char *const usual[] = {"gzip",   "zstd",  "xz:0,filters=x86",  "lz4",
                                     "lz4:hc", "lzo:3", "lzo:algorithm=1_15"};
 enum { N_USUAL = sizeof usual / sizeof usual[0] };
 
