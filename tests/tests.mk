@@ -61,7 +61,7 @@ $(foreach f,$(FREESTANDING),$(eval $(FREE)/$f.carried.o: $(call freestanding_obj
 .SECONDARY: $(FREESTANDING:%=$(FREE)/obj/%.gen.o) $(FREESTANDING:%=$(FREE)/%.carried.o)
 -include $(shell find $(B)/freestanding -name '*.d' 2>/dev/null)
 # Allocations of plat's own objects go through the test, so that each of them can be made to fail.
-$(B)/unit/test_fault_caposwf1 $(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store $(B)/unit/test_repair: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
+$(B)/unit/test_fault_caposwf1 $(B)/unit/test_fault_codec $(B)/unit/test_fault_memory $(B)/unit/test_fault_native $(B)/unit/test_store $(B)/unit/test_repair: private LDFLAGS += $(foreach f,malloc calloc realloc reallocarray strdup strndup free,-Wl,--wrap=$(f))
 
 .PHONY: deps-build deps-test
 deps-build:

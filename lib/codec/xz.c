@@ -263,8 +263,7 @@ static int headers_check(const uint8_t *in, size_t n, uint32_t dict_max, struct 
     if (code != LZMA_OK)
         return codec_fault_broken(err, "xz", n, "its block header contradicts its CRC32 or itself");
     int rc = chain_check(filters, dict_max, err);
-    for (size_t i = 0; filters[i].id != LZMA_VLI_UNKNOWN; i++)
-        free(filters[i].options);
+    lzma_filters_free(filters, NULL);
     return rc;
 }
 
