@@ -3,7 +3,7 @@
  * A block is compressed on its own and its length is known from elsewhere; nothing is streamed. An encoder or decoder is
  * opened once per thread and used for every block: what it needs is allocated when it is opened. Two encoders with the
  * same settings make the same bytes of the same block, whatever they saw before, so output never depends on which
- * thread had which block.
+ * thread had which block. On other machines the bytes are the same with the same versions of the libraries.
  *
  * The encodings are those that SquashFS stores: gzip is a zlib stream (RFC 1950), xz a complete .xz file with CRC32,
  * LZMA2 and at most one BCJ filter, zstd one frame with its content size and no checksum, lz4 and lzo raw blocks,
