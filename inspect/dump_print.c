@@ -123,6 +123,18 @@ static int print_text(struct printer *p, const struct inst *inst, bool addressed
     return r != 0 ? r : emit(p);
 }
 
+/* A place in the image; in a stream, with the block in the image that it came from. */
+static void json_place(struct printer *p, const struct inst_source *source, struct range place)
+{
+    if (source->stream != NULL)
+        strbuf_printf(&p->out,
+                      ", \"stream\": \"%s\", \"position\": %" PRIu64 ", \"bytes\": %" PRIu64
+                      ", \"block\": {\"offset\": %" PRIu64 ", \"bytes\": %" PRIu64 "}",
+                      source->stream, place.start, place.bytes, source->block.start, source->block.bytes);
+    else
+        strbuf_printf(&p->out, ", \"offset\": %" PRIu64 ", \"bytes\": %" PRIu64, place.start, place.bytes);
+}
+
 static void json_head(struct printer *p, const char *path, const struct inst *first, uint64_t bytes)
 {
     const struct type *shape = inst_shape(first);
@@ -132,7 +144,7 @@ static void json_head(struct printer *p, const char *path, const struct inst *fi
     strbuf_printf(&p->out, ", \"type\": \"%s\"", first->type->name);
     if (shape != NULL && shape != first->type)
         strbuf_printf(&p->out, ", \"case\": \"%s\"", shape->name);
-    strbuf_printf(&p->out, ", \"offset\": %" PRIu64 ", \"bytes\": %" PRIu64, first->offset, bytes);
+    json_place(p, &first->source, (struct range){first->offset, bytes});
 }
 
 static int print_json(struct printer *p, const struct inst *inst)
@@ -311,8 +323,9 @@ static int on_located(void *ctx, const struct located *located, struct plat_err 
     }
     strbuf_puts(&p->out, "\n  {\"path\": ");
     strbuf_json(&p->out, located->path, strlen(located->path));
-    strbuf_printf(&p->out, ", \"type\": \"%s\", \"offset\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"value\": ",
-                  located->field->type_text, place.start, place.bytes);
+    strbuf_printf(&p->out, ", \"type\": \"%s\"", located->field->type_text);
+    json_place(p, &located->inst.source, place);
+    strbuf_puts(&p->out, ", \"value\": ");
     r = render_located_json(&p->out, located, err);
     strbuf_putc(&p->out, '}');
     return r;

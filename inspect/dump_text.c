@@ -155,8 +155,9 @@ static void heading(const struct fields_text *text, const struct inst *inst, con
     strbuf_printf(out, "%s  %s", paint(cli, PAINT_PLAIN), inst->type->name);
     if (shape != NULL && shape != inst->type)
         strbuf_printf(out, " (%s)", shape->name);
-    strbuf_printf(out, "  %sat 0x%" PRIx64 ", %zu byte%s", paint(cli, PAINT_DIM), inst->offset,
-                  inst->size_bytes, inst->size_bytes == 1 ? "" : "s");
+    strbuf_printf(out, "  %sat ", paint(cli, PAINT_DIM));
+    render_place(out, inst);
+    strbuf_printf(out, ", %zu byte%s", inst->size_bytes, inst->size_bytes == 1 ? "" : "s");
     if (text->with_hints && inst->type->doc != NULL && inst->type->doc[0] != '\0') {
         strbuf_puts(out, ": ");
         render_hint(out, shape != NULL ? shape->doc : inst->type->doc);

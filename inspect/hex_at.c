@@ -33,6 +33,8 @@ struct collector {
     struct plat_err err; /* what a callback found wrong */
     struct strbuf owner; /* of the extent before, and how many of its bytes have gone by */
     uint64_t position;
+    struct strbuf first_derived, last_derived; /* paths */
+    uint64_t n_derived;
 };
 
 static int add_piece(struct collector *c, enum piece_class class, const struct piece *piece)
@@ -69,10 +71,38 @@ static bool overlaps(struct range a, struct range b)
     return a.start < b.start + b.bytes && b.start < a.start + a.bytes;
 }
 
+/* What the bytes of the range decompress to: there may be hundreds in a byte, so the first and the last are named. */
+static int add_derived(struct collector *c, const char *path)
+{
+    strbuf_truncate(&c->last_derived, 0);
+    strbuf_puts(c->n_derived == 0 ? &c->first_derived : &c->last_derived, path);
+    c->n_derived++;
+    return c->last_derived.failed || c->first_derived.failed ? err_nomem(&c->err, "collecting structures")
+                                                             : 0;
+}
+
+static void show_derived(struct collector *c)
+{
+    struct strbuf *out = &c->hex->out;
+    if (c->n_derived == 0)
+        return;
+    strbuf_puts(out, "decompressed: ");
+    strbuf_visible(out, strbuf_str(&c->first_derived), c->first_derived.len);
+    if (c->n_derived > 1) {
+        strbuf_puts(out, " to ");
+        strbuf_visible(out, strbuf_str(&c->last_derived), c->last_derived.len);
+        strbuf_puts(out, ", ");
+        render_plural(out, c->n_derived, "structure");
+    }
+    strbuf_putc(out, '\n');
+}
+
 static int on_instance(void *ctx, const struct inst *inst)
 {
     struct collector *c = ctx;
     const struct piece piece = {.place = {inst->offset, inst->size_bytes}, .path = inst->path, .inst = *inst};
+    if (inst->source.stream != NULL)
+        return overlaps(inst->source.block, c->part) ? add_derived(c, inst->path) : 0;
     return overlaps(piece.place, c->part) ? add_piece(c, PIECE_STRUCT, &piece) : 0;
 }
 
@@ -195,8 +225,12 @@ int hex_range(struct hex *hex, struct range part, bool given_length)
         if (r == 0)
             r = render_flush(&hex->out);
     }
+    if (r == 0)
+        show_derived(&c);
     for (int class = 0; class < PIECE_CLASSES; class ++)
         free(c.classes[class].list);
+    strbuf_free_into(&c.first_derived, &hex->out);
+    strbuf_free_into(&c.last_derived, &hex->out);
     strbuf_free(&c.owner);
     arena_free(&c.arena);
     return r;

@@ -99,7 +99,7 @@ int hex_struct(struct hex *hex, const struct inst *inst, struct range part)
     struct struct_rows rows = {.hex = hex, .inst = inst, .part = part};
     const struct field_sink sink = {.ctx = &rows, .value = on_value, .array = on_array};
     const struct field *number = run_number_field(inst);
-    if (number != NULL) { /* no heading for a single number: its path says it all */
+    if (number != NULL && inst->source.stream == NULL) { /* no heading for a single number: its path says it all */
         struct value value;
         int r = inst_value(inst, number, 0, &value, hex->err);
         if (r == 0)
@@ -109,6 +109,10 @@ int hex_struct(struct hex *hex, const struct inst *inst, struct range part)
     const struct type *shape = inst_shape(inst);
     struct strbuf heading = {0};
     strbuf_printf(&heading, "%s  %s", inst->path, shape != NULL ? shape->name : inst->type->name);
+    if (inst->source.stream != NULL) {
+        strbuf_puts(&heading, "  ");
+        render_place(&heading, inst);
+    }
     hexrow_heading(&hex->rows, inst->offset, strbuf_str(&heading));
     strbuf_free_into(&heading, &hex->out);
     if (shape == NULL) {

@@ -243,6 +243,15 @@ int located_place(const struct located *located, struct range *ret, const uint8_
     return 0;
 }
 
+void render_place(struct strbuf *out, const struct inst *inst)
+{
+    if (inst->source.stream == NULL)
+        strbuf_printf(out, "0x%" PRIx64, inst->offset);
+    else
+        strbuf_printf(out, "%s+0x%" PRIx64 " in the block at 0x%" PRIx64, inst->source.stream, inst->offset,
+                      inst->source.block.start);
+}
+
 /* ---- runs ---- */
 
 void render_run_path(struct strbuf *out, const struct run *run, uint64_t skip)

@@ -51,6 +51,8 @@ int render_located_text(struct strbuf *out, const struct located *located, bool 
 int render_located_json(struct strbuf *out, const struct located *located, struct plat_err *err);
 int located_place(const struct located *located, struct range *ret, const uint8_t **ret_bytes,
                   struct plat_err *err);
+/* Where a structure lies: "0x200", or "inodes+0x1a0 in the block at 0x12345". */
+void render_place(struct strbuf *out, const struct inst *inst);
 /* "gpt.entries[5..127]", without the first `skip` elements. */
 void render_run_path(struct strbuf *out, const struct run *run, uint64_t skip);
 /* True when the line of a run says all there is: zeros, or single numbers. */

@@ -23,6 +23,15 @@ struct report {
     uint64_t left_off;
 };
 
+static void finding_place(struct strbuf *out, const struct finding *finding)
+{
+    if (!finding->has_offset)
+        return;
+    strbuf_printf(out, " at 0x%" PRIx64, finding->offset);
+    if (finding->stream != NULL)
+        strbuf_printf(out, " (%s+0x%" PRIx64 ")", finding->stream, finding->position);
+}
+
 static void finding_text(struct report *report, const struct finding *finding)
 {
     const struct cli *cli = report->cli;
@@ -33,8 +42,7 @@ static void finding_text(struct report *report, const struct finding *finding)
         strbuf_puts(out, paint(cli, PAINT_STRONG));
         strbuf_visible(out, finding->path, strlen(finding->path));
         strbuf_puts(out, paint(cli, PAINT_PLAIN));
-        if (finding->has_offset)
-            strbuf_printf(out, " at 0x%" PRIx64, finding->offset);
+        finding_place(out, finding);
         strbuf_puts(out, ": ");
     } else if (finding->has_offset) {
         strbuf_printf(out, "at 0x%" PRIx64 ": ", finding->offset);
@@ -78,6 +86,10 @@ static void finding_json(struct report *report, const struct finding *finding)
     else
         strbuf_puts(out, ", \"offset\": null");
     strbuf_printf(out, ", \"bytes\": %" PRIu64, finding->bytes);
+    if (finding->stream != NULL) {
+        json_text(out, "stream", finding->stream);
+        strbuf_printf(out, ", \"position\": %" PRIu64, finding->position);
+    }
     json_text(out, "text", finding->text);
     json_text(out, "expected", finding->expected);
     json_text(out, "found", finding->found);

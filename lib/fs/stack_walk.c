@@ -138,7 +138,8 @@ static int layer_instance(void *ctx, const struct inst *inst)
     if (walk->outer->instance == NULL)
         return 0;
     struct inst outer = *inst;
-    outer.offset += walk->layer->dev->base_offset;
+    *(inst->source.stream != NULL ? &outer.source.block.start : &outer.offset) +=
+        walk->layer->dev->base_offset;
     outer.path = stack_path(&walk->path, walk->layer->prefix, inst->path);
     if (outer.path == NULL)
         return err_nomem(walk->err, "walking an image");

@@ -67,6 +67,12 @@ static int report(const struct fault *fault, const struct finding_sink *sink)
             finding.found = strbuf_str(&found);
         }
     }
+    if (fault->inst->source.stream != NULL) {
+        finding.stream = fault->inst->source.stream;
+        finding.position = finding.offset;
+        finding.offset = fault->inst->source.block.start;
+        finding.bytes = fault->inst->source.block.bytes;
+    }
     int rc = sink->fn(sink->ctx, &finding);
     strbuf_free(&found);
     return rc;
@@ -249,6 +255,7 @@ static int check_bits(const struct inst *inst, const struct value *v, const stru
                         .bytes = v->bytes,
                         .size_bytes = v->n,
                         .offset = v->place.start,
+                        .source = inst->source,
                         .parent = inst,
                         .path = path};
     for (size_t i = 0; i < type->n_fields; i++) {

@@ -32,7 +32,7 @@ int ev_place(const struct eval *ctx, const struct ev *ev, struct ev *ret, struct
     case EV_INST:
         ret->bytes = ev->inst.bytes;
         ret->n = ev->inst.size_bytes;
-        ret->in_image = true;
+        ret->in_image = ev->inst.source.stream == NULL;
         ret->offset = ev->inst.offset;
         return 0;
     case EV_FIELD:
@@ -48,7 +48,7 @@ int ev_place(const struct eval *ctx, const struct ev *ev, struct ev *ret, struct
         }
         ret->bytes = ev->inst.bytes + place.start;
         ret->n = place.bytes;
-        ret->in_image = true;
+        ret->in_image = ev->inst.source.stream == NULL;
         ret->offset = ev->inst.offset + place.start;
         return 0;
     case EV_MAP:

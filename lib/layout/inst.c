@@ -143,6 +143,7 @@ int inst_nested(const struct inst *inst, const struct field *field, uint64_t ind
     if (rc == 0) {
         ret->parent = inst;
         ret->index = index;
+        ret->source = inst->source;
     }
     return rc;
 }

@@ -36,12 +36,19 @@ bool layout_matches(const struct layout *layout, struct plat_dev *dev, const str
 
 /* ---- instances ---- */
 
+/* Where bytes come from that the device does not hold as they are: decompressed metadata. Such an instance has two
+ * addresses, its position in the stream and the block that it was decompressed from. */
+struct inst_source {
+    const char *stream; /* name: "inodes"; lives as long as the driver. NULL: the device itself */
+    struct range block; /* in the device; all of them, where the instance straddles blocks */
+};
 struct inst {
     struct image *image;       /* for params, map names; never NULL */
     const struct type *type;   /* struct or union */
     const uint8_t *bytes;      /* size_bytes of them; the owner is whoever made the instance */
     size_t size_bytes;         /* on disk, dynamic parts included */
-    uint64_t offset;           /* of byte 0 in image->dev */
+    uint64_t offset;           /* of byte 0 in image->dev; with a source in its stream */
+    struct inst_source source; /* set by whoever makes an instance of a stream; nested ones inherit it */
     const struct inst *parent; /* enclosing struct, or NULL */
     uint64_t index;            /* position in its array, or 0 */
     bool is_mirror;            /* a declared copy: what is wrong with it is that it differs, nothing else */
@@ -81,7 +88,7 @@ struct value {
     const struct inst *inst;
     const struct field *field;
     uint64_t index;     /* element of an array field */
-    struct range place; /* in the image */
+    struct range place; /* in the image, or in inst->source's stream */
     const uint8_t *bytes;
     size_t n;
     bool is_number;
@@ -106,6 +113,8 @@ struct finding {
     bool has_offset;
     uint64_t offset;               /* in the layer's device */
     uint64_t bytes;                /* how many bytes it concerns; 0: unknown */
+    const char *stream;            /* offset and bytes are a block's, in whose stream it is ... */
+    uint64_t position;             /* ... at this position; NULL: there is no stream */
     const char *text;              /* sentence */
     const char *expected, *found;  /* NULL when they do not apply */
     const char *const *refused_by; /* NULL-terminated or NULL */
