@@ -10,9 +10,10 @@
 #include "formats/fat32/fat32.h"
 #include "formats/gpt/gpt.h"
 #include "formats/mbr/mbr.h"
+#include "formats/squashfs/squashfs.h"
 
 const struct fs_driver *const fs_drivers[] = {
-    &gpt_driver,   &caposro1_driver, &caposst1_driver, &caposwf1_driver, &capos_data_driver,
-    &fat32_driver, &mbr_driver,      &cpio_driver,     &tar_driver,
+    &gpt_driver,      &caposro1_driver, &caposst1_driver, &caposwf1_driver, &capos_data_driver,
+    &squashfs_driver, &fat32_driver,    &mbr_driver,      &cpio_driver,     &tar_driver,
 };
 const size_t n_fs_drivers = sizeof fs_drivers / sizeof fs_drivers[0];

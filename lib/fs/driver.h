@@ -63,7 +63,14 @@ struct fs_stat {
     /* Formats that keep where their times come from; unknown elsewhere, whatever has_mtime says. */
     struct fs_time created, modified;
     uint64_t device; /* devices: as in struct tree_node */
+    uint32_t links;  /* names that it has (directories: as the format counts); 0: the format does not say */
 };
+struct fs_xattr {
+    const char *name; /* "user.comment"; valid during the callback, as is the value */
+    const uint8_t *value;
+    size_t value_bytes;
+};
+typedef int (*fs_xattr_fn)(void *ctx, const struct fs_xattr *xattr);
 struct fs_dirent {
     const char *name; /* UTF-8, NUL-terminated; valid during the callback. Not checked for '/' or "..". */
     uint64_t node;
@@ -247,6 +254,8 @@ struct fs_driver {
     int (*read)(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                 struct plat_err *err);
     int (*readlink)(struct fs *fs, uint64_t node, struct strbuf *ret, struct plat_err *err);
+    /* Extended attributes, in the order of the format; returns what the callback returned. */
+    int (*xattrs)(struct fs *fs, uint64_t node, fs_xattr_fn fn, void *ctx, struct plat_err *err);
     int (*space)(struct fs *fs, struct fs_space *ret, struct plat_err *err);
 
     int (*walk)(struct fs *fs, const struct walk_sink *sink, struct plat_err *err);
