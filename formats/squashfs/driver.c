@@ -24,12 +24,36 @@ static void squashfs_close(struct fs *fs)
     free(vol);
 }
 
+/* A table has as many blocks as its entries take: with fewer, one block would stand for many, up to 2^32 entries. */
+static int count_blocks(struct volume *vol, struct plat_err *err)
+{
+    for (unsigned id = 0; id < SQ_TABLES; id++) {
+        const struct sq_table *table = &vol->tables[id];
+        struct sq_map map;
+        if (table->entries == 0)
+            continue;
+        int rc = sq_map_build(vol, (enum sq_table_id)id, &map, err);
+        if (rc != 0)
+            return rc;
+        const size_t n = map.n;
+        sq_map_free(&map);
+        if (n < sq_index_count(table))
+            return err_at(err, PLAT_ECORRUPT, table->start, table->blocks_name,
+                          "the table of %s has %zu metadata blocks; its %llu entries take %llu",
+                          table->stream, n, (unsigned long long)table->entries,
+                          (unsigned long long)sq_index_count(table));
+    }
+    return 0;
+}
+
 /* As Linux mounts: superblock, tables, ids, and a root that is a directory. */
 static int mount(struct volume *vol, struct plat_err *err)
 {
     struct sq_inode root;
     struct sq_cursor rest;
     int rc = sq_super_read(vol->dev, &vol->super, vol->tables, err);
+    if (rc == 0)
+        rc = count_blocks(vol, err);
     if (rc == 0)
         rc = sq_ids_load(vol, err);
     if (rc != 0)
