@@ -104,6 +104,7 @@ help:
 	'make check       install what is missing, build, run every test' \
 	'make check-crash millions of power cuts' \
 	'make check-flips 100,000 flipped bits of a large image of each native format' \
+	'make check-damage  each byte of the metadata of SquashFS images changed' \
 	'make freestanding  the readers that a kernel can carry, without a C library' \
 	'make check-usr-share  /usr/share into images of the native formats and back' \
 	'make install     DESTDIR= PREFIX=/usr/local' \
