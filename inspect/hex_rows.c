@@ -99,7 +99,8 @@ int hex_struct(struct hex *hex, const struct inst *inst, struct range part)
     struct struct_rows rows = {.hex = hex, .inst = inst, .part = part};
     const struct field_sink sink = {.ctx = &rows, .value = on_value, .array = on_array};
     const struct field *number = run_number_field(inst);
-    if (number != NULL && inst->source.stream == NULL) { /* no heading for a single number: its path says it all */
+    if (number != NULL &&
+        inst->source.stream == NULL) { /* no heading for a single number: its path says it all */
         struct value value;
         int r = inst_value(inst, number, 0, &value, hex->err);
         if (r == 0)

@@ -87,9 +87,8 @@ static int squashfs_open(struct plat_dev *dev, struct image *image, const struct
         rc = mount(vol, &vol->fault);
     const bool damaged = rc == PLAT_ECORRUPT || rc == PLAT_EUNSUPPORTED;
     /* What verify looks at anyway: walk and check say what is wrong. */
-    if (damaged && options->degraded && dev->size_bytes >= SQUASHFS_SUPERBLOCK_BYTES) {
-        rc = 0;
-    } else if (rc != 0) {
+    const bool shown = damaged && options->degraded && dev->size_bytes >= SQUASHFS_SUPERBLOCK_BYTES;
+    if (rc != 0 && !shown) {
         if (vol->fault.class == rc && err != NULL)
             *err = vol->fault;
         squashfs_close(&vol->fs);

@@ -1,9 +1,12 @@
-/* Contents, by the paths of their files: the tree is gone through from the root, each directory and file once. Equal
- * files share blocks: these are produced for each of them. */
+/* Contents, by the paths of their files: the tree is gone through from the root, each directory once. Equal files
+ * and the names of one file share blocks: these are produced for each of them. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "formats/squashfs/walk.h"
+
+/* The list of a file's blocks is read again for each of its other names, until so many sizes were. */
+enum { AGAIN_WORDS = 1 << 22 };
 
 /* A directory that is being gone through: about 8 KiB. */
 struct frame {
@@ -17,6 +20,7 @@ struct tree_walk {
     size_t n_frames;
     uint8_t *seen; /* a bit for each inode number up to n_seen */
     uint64_t n_seen;
+    uint64_t again_words; /* left */
 };
 
 static bool mark_new(struct tree_walk *tree, uint32_t number)
@@ -95,8 +99,13 @@ static int visit(struct tree_walk *tree, const struct frame *frame, const struct
         return rc;
     if (inode.type == SQUASHFS_ENTRY_TYPE_DIRECTORY)
         return enter(tree, &inode, why);
-    if (inode.type != SQUASHFS_ENTRY_TYPE_FILE || inode.n_blocks == 0 || !mark_new(tree, inode.number))
+    if (inode.type != SQUASHFS_ENTRY_TYPE_FILE || inode.n_blocks == 0)
         return 0;
+    if (!mark_new(tree, inode.number)) {
+        if (inode.n_blocks > tree->again_words)
+            return 0;
+        tree->again_words -= inode.n_blocks;
+    }
     return file_extent(tree, &inode, &rest, why);
 }
 
@@ -150,7 +159,7 @@ static int walk_fragments(struct sq_walk *walk)
 
 int sq_walk_data(struct sq_walk *walk)
 {
-    struct tree_walk tree = {.walk = walk};
+    struct tree_walk tree = {.walk = walk, .again_words = AGAIN_WORDS};
     const uint64_t most = walk->vol->super.inodes;
     tree.n_seen = (walk->n_inodes < most ? walk->n_inodes : most) + 1;
     tree.seen = calloc(1, (size_t)(tree.n_seen / 8 + 1));

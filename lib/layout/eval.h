@@ -20,6 +20,7 @@ enum ev_kind { EV_NUM, EV_TEXT, EV_BYTES, EV_INST, EV_FIELD, EV_MAP, EV_IMAGE };
 struct ev {
     enum ev_kind kind;
     bool in_image;        /* BYTES: at offset in the device; bytes == NULL means not loaded */
+    bool in_stream;       /* BYTES in_image: offset is in a decompressed stream; bytes are never NULL */
     bool whole;           /* FIELD: the whole array */
     expr_num num;         /* NUM */
     const uint8_t *bytes; /* TEXT, BYTES */

@@ -32,7 +32,8 @@ int ev_place(const struct eval *ctx, const struct ev *ev, struct ev *ret, struct
     case EV_INST:
         ret->bytes = ev->inst.bytes;
         ret->n = ev->inst.size_bytes;
-        ret->in_image = ev->inst.source.stream == NULL;
+        ret->in_image = true;
+        ret->in_stream = ev->inst.source.stream != NULL;
         ret->offset = ev->inst.offset;
         return 0;
     case EV_FIELD:
@@ -48,7 +49,8 @@ int ev_place(const struct eval *ctx, const struct ev *ev, struct ev *ret, struct
         }
         ret->bytes = ev->inst.bytes + place.start;
         ret->n = place.bytes;
-        ret->in_image = ev->inst.source.stream == NULL;
+        ret->in_image = true;
+        ret->in_stream = ev->inst.source.stream != NULL;
         ret->offset = ev->inst.offset + place.start;
         return 0;
     case EV_MAP:
@@ -127,7 +129,7 @@ static int call_hash(const struct eval *ctx, const struct expr *e, const struct 
         struct ev arg, place;
         if ((rc = eval_any(ctx, e->zero_arg, &arg, err)) != 0 || (rc = ev_place(ctx, &arg, &place, err)) != 0)
             return rc;
-        if (!b->in_image || !place.in_image || place.offset < b->offset ||
+        if (!b->in_image || !place.in_image || b->in_stream != place.in_stream || place.offset < b->offset ||
             !range_within((struct range){place.offset - b->offset, place.n}, b->n))
             return fail_call(e, err, PLAT_ECORRUPT,
                              "the field to take as zero lies outside the bytes to hash");
@@ -194,7 +196,7 @@ static int call_bytes(const struct eval *ctx, const struct expr *e, struct ev *r
     uint64_t offset;
     if (range_within((struct range){start, n}, ret->n)) {
         ret->bytes = ret->bytes == NULL ? NULL : ret->bytes + start;
-    } else if (!ret->in_image) {
+    } else if (!ret->in_image || ret->in_stream) {
         return fail_call(e, err, PLAT_ECORRUPT, "reaches past the end");
     } else {
         ret->bytes = bytes_at_hand(ctx->inst, ret->offset, start, n);

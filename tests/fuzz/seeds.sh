@@ -61,6 +61,14 @@ fuzz_caposwf1)
     printf '\x60\x00\x00\x03' > "$2/levels"
     printf '\x18\x02\x00\x01' > "$2/writing"
     for at in 00 01 10 18 20 24 28 80 90; do printf "\\x$at\\x80\\x00\\x05" > "$2/node-$at"; done ;;
+fuzz_squashfs)
+    # One patch each, as above: inodes, fragments, a table's place, a file's size, a block's size, a listing's header.
+    printf '\x04\x00\x00\xff' > "$2/inodes"
+    printf '\x10\x00\x00\xff\x13\x00\x00\x7f' > "$2/fragments"
+    printf '\x40\x00\x00\x70' > "$2/table"
+    printf '\x1c\x80\x00\x7f' > "$2/size"
+    printf '\x3b\x80\x00\xff' > "$2/block"
+    printf '\xf0\x80\x00\xff' > "$2/header" ;;
 fuzz_archive)
     tmp=$(mktemp -d)
     mkdir -p "$tmp/a/b"; echo hello > "$tmp/a/b/file"; ln -s b/file "$tmp/a/link"; ln "$tmp/a/b/file" "$tmp/a/hard"

@@ -189,6 +189,39 @@ static void test_check(struct plat_dev *dev, struct image *image, struct layout 
     ok(missed == 0, "each flipped byte of the head is found (%d missed)", missed);
 }
 
+/* What is decompressed has a place in a stream and a block in the image; its bytes are those in memory. */
+static int collect_place(void *ctx, const struct finding *f)
+{
+    struct list *list = ctx;
+    size_t used = strlen(list->text);
+    (void)snprintf(list->text + used, sizeof list->text - used, "%s:%s %s+%llu in %llu, %llu;", f->path,
+                   f->id, f->stream != NULL ? f->stream : "-", (unsigned long long)f->position,
+                   (unsigned long long)f->offset, (unsigned long long)f->bytes);
+    return 0;
+}
+static void test_stream(struct image *image, struct layout *layout)
+{
+    const struct type *type = layout_type(layout, "head");
+    uint8_t bytes[40] = {0};
+    struct inst inst;
+    struct list list = {.n = 0};
+    const struct finding_sink sink = {collect_place, &list};
+    struct plat_err err = {0};
+    ok(inst_init(type, bytes, 32, &err) == 0 &&
+           inst_make(image, type, bytes, 32, 1000, "head", &inst, &err) == 0,
+       "an instance of 32 bytes");
+    inst.source = (struct inst_source){"names", {64, 20}};
+    bytes[6] = 1;  /* color: red */
+    bytes[14] = 1; /* day 1 */
+    ok(inst_seal(&inst, bytes, &err) == 0 && inst_check(&inst, &sink, &err) == 0,
+       "sealed and checked in memory (%s)", err.text);
+    ok_text(list.text, "", "its checksum is that of its own bytes, wherever the device ends");
+    bytes[8] ^= 1; /* sum */
+    (void)inst_check(&inst, &sink, &err);
+    ok_text(list.text, "head.sum:derive names+1008 in 64, 20;",
+            "a finding has the block, and the position in the stream");
+}
+
 static void test_expressions(void)
 {
     static const struct {
@@ -382,6 +415,7 @@ int main(void)
     ok(image_open(layout, dev, &unknown, 1, &none, &err) == PLAT_EINVALID, "unknown parameter");
     test_decode(image, layout);
     test_check(dev, image, layout);
+    test_stream(image, layout);
     test_expressions();
     test_hostile();
     test_nested();
