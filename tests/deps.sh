@@ -14,7 +14,7 @@ for group in "$@"; do
           libarchive-tools bsdextrautils squashfs-tools squashfs-tools-ng mandoc kmod xz-utils zstd lz4 lzop" ;;
     lint) want="$want $build clang clang-format clang-tidy cppcheck" ;;
     fuzz) want="$want $build clang libclang-rt-14-dev xz-utils" ;;
-    bench) want="$want $build mtools dosfstools fdisk genimage time e2fsprogs" ;;
+    bench) want="$want $build mtools dosfstools fdisk genimage time e2fsprogs squashfs-tools squashfs-tools-ng" ;;
     coverage) want="$want $build lcov" ;;
     *) echo "deps.sh: unknown group $group" >&2; exit 2 ;;
     esac

@@ -163,6 +163,11 @@ $(B)/bench/codec_floor: tests/bench/codec_floor.c $(B)/libplat.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libplat.a $(PKG_LIBS)
+.PHONY: bench-squashfs
+bench-squashfs:
+	@sh tests/deps.sh bench
+	@$(MAKE) --no-print-directory all
+	@PLAT=$(abspath $(B)/plat) bash tests/bench/squashfs.sh $(TREES)
 .PHONY: bench
 bench:
 	@sh tests/deps.sh bench
