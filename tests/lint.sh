@@ -49,6 +49,12 @@ for h in $(git ls-files '*.h' | grep -v '^tests/gen/'); do
     echo "#include \"$h\"" | gcc $flags -Wall -Wextra -fsyntax-only -x c - || fault "$h does not compile alone"
 done
 
+# ... and each fuzz target, which nothing else compiles before somebody fuzzes.
+for f in tests/fuzz/fuzz_*.c; do
+    # shellcheck disable=SC2086
+    gcc $flags '-DPLAT_VERSION="0"' -Wall -Wextra -fsyntax-only "$f" || fault "$f does not compile"
+done
+
 # 3. Sizes.
 for f in $sources; do
     n=$(wc -l < "$f")

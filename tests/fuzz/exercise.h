@@ -9,12 +9,12 @@
 
 /* Changes bytes as the input says, 4 of it for each: 3 of place, 1 of value; the top bit of the second byte of a place aims
  * at the table. */
-enum { MAX_PATCHES = 64 };
+enum { PATCHES_TAKEN = 64 };
 static inline void patch(struct plat_dev *disk, size_t table_at, size_t table_bytes, const uint8_t *data,
                          size_t n)
 {
     uint8_t *bytes = dev_memory_bytes(disk);
-    for (unsigned i = 0; i < MAX_PATCHES && n >= 4; i++, data += 4, n -= 4) {
+    for (unsigned i = 0; i < PATCHES_TAKEN && n >= 4; i++, data += 4, n -= 4) {
         size_t at = data[0] | (size_t)data[1] << 8 | (size_t)(data[2] & 0x7f) << 16;
         if ((data[1] & 0x80) != 0)
             at = table_at + (at & 0x7fff) % table_bytes;
