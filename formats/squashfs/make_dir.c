@@ -103,7 +103,8 @@ static int entry_add(struct listing *listing, const char *name, const struct sqm
         head, (int16_t)((int64_t)inode->number - (int64_t)listing->number));
     squashfs_directory_entry_head_set_type(head, (uint16_t)sqm_entry_type(inode->node));
     squashfs_directory_entry_head_set_name_bytes_less_1(head, (uint16_t)(n - 1));
-    memcpy(to + SQUASHFS_DIRECTORY_ENTRY_HEAD_BYTES, name, n);
+    for (size_t i = 0; i < n; i++) /* without its NUL */
+        to[SQUASHFS_DIRECTORY_ENTRY_HEAD_BYTES + i] = (uint8_t)name[i];
     listing->run_bytes += SQUASHFS_DIRECTORY_ENTRY_HEAD_BYTES + n;
     listing->n_entries++;
     return 0;

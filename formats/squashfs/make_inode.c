@@ -158,7 +158,9 @@ static int file_put(struct sqm_image *image, const struct sqm_item *item, uint32
 {
     const uint64_t size = item->node->size_bytes;
     const struct sqm_file *file = item->has.file != NULL ? item->has.file : &no_contents;
-    const uint64_t n_blocks = sqm_file_blocks(image->plan, size, file->fragment != SQM_NONE);
+    /* No words: no blocks, only a fragment or nothing. */
+    const uint64_t n_blocks =
+        file->words == NULL ? 0 : sqm_file_blocks(image->plan, size, file->fragment != SQM_NONE);
     const bool extended = item->links > 1 || size > UINT32_MAX || file->start > UINT32_MAX ||
                           file->sparse_bytes > 0 || xattr != SQM_NONE;
     uint8_t bytes[SQUASHFS_FILE_BLOCK_BYTES];
