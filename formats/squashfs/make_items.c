@@ -62,7 +62,7 @@ static int links_open(const struct make_plan *plan, struct links *ret, struct pl
 static uint32_t links_first(struct links *links, struct make_plan *plan, uint32_t i)
 {
     const struct tree_node *node = plan->items[i].node;
-    if (node->kind != TREE_FILE || node->link == 0 || node->link > links->n)
+    if (node->kind == TREE_DIR || node->link == 0 || node->link > links->n)
         return i;
     const uint32_t first = links->first[node->link];
     if (first != SQM_NONE && is_same_inode(plan->items[first].node, node))

@@ -125,8 +125,9 @@ static int find_link_target(struct unpack *u, const char *path, struct tree_node
         if (r != 0)
             return r;
     }
-    if (at == NULL || at->kind != TREE_FILE || at->source != SOURCE_SPOOL ||
-        at->from.spool_offset < u->first_offset) {
+    const bool earlier = at != NULL && at->kind == TREE_FILE &&
+                         (at->source != SOURCE_SPOOL || at->from.spool_offset < u->first_offset);
+    if (at == NULL || at->kind == TREE_DIR || earlier) {
         char label[TREE_LABEL_BYTES];
         tree_visible(path, strlen(path), label);
         return err_set(err, PLAT_EINVALID,
@@ -140,14 +141,16 @@ static int find_link_target(struct unpack *u, const char *path, struct tree_node
 /* Both are one file, unless the second brought contents of its own. */
 static void link_number(struct unpack *u, struct tree_node *first, struct tree_spec *spec)
 {
-    if (!u->tree->options.links || spec->from.spool_offset != first->from.spool_offset)
+    const bool differ = spec->kind == TREE_FILE && spec->from.spool_offset != first->from.spool_offset;
+    if (!u->tree->options.links || differ)
         return;
     if (first->link == 0)
         first->link = ++u->tree->links.n;
     spec->link = first->link;
 }
 
-/* Makes *spec a second name of the member that `path` names. */
+/* Makes *spec a second name of the member that `path` names, which need not be a regular file: GNU tar stores further
+ * names of symbolic links, devices and FIFOs as hard links, too. */
 static int link_contents(struct unpack *u, struct archive_entry *entry, const char *path,
                          struct tree_spec *spec, struct tree_node **ret_first, struct plat_err *err)
 {
@@ -155,8 +158,8 @@ static int link_contents(struct unpack *u, struct archive_entry *entry, const ch
     int r = find_link_target(u, path, &first, err);
     if (r != 0)
         return r;
-    spec->kind = TREE_FILE;
-    spec->source = SOURCE_SPOOL;
+    spec->kind = first->kind;
+    spec->source = first->source;
     spec->mode = first->mode;
     spec->uid = first->uid;
     spec->gid = first->gid;
@@ -164,9 +167,14 @@ static int link_contents(struct unpack *u, struct archive_entry *entry, const ch
     spec->mtime_s = first->mtime_s;
     spec->mtime_ns = first->mtime_ns;
     spec->size_bytes = first->size_bytes;
-    spec->from.spool_offset = first->from.spool_offset;
+    if (first->kind == TREE_SYMLINK)
+        spec->from.literal = first->from.literal;
+    else if (first->kind == TREE_FILE)
+        spec->from.spool_offset = first->from.spool_offset;
+    else
+        spec->from.device = first->from.device;
     *ret_first = first;
-    if (!archive_entry_size_is_set(entry) || archive_entry_size(entry) <= 0)
+    if (first->kind != TREE_FILE || !archive_entry_size_is_set(entry) || archive_entry_size(entry) <= 0)
         return 0;
     r = spool_member(u, entry, &spec->from.spool_offset, &spec->size_bytes, err);
     if (r != 0 || first->size_bytes > 0)

@@ -97,7 +97,7 @@ struct tree_spec {
     int64_t mtime_s;
     uint32_t mtime_ns;
     uint64_t size_bytes;
-    uint32_t link; /* files */
+    uint32_t link; /* not directories */
     union {
         uint64_t spool_offset;
         const char *literal;

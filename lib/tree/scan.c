@@ -131,8 +131,6 @@ static int look(struct scan *s, int dir_fd, const char *name, struct tree_spec *
         spec.source = SOURCE_HOST_DIR;
         spec.from.source_index = s->source;
         spec.size_bytes = (uint64_t)st.st_size;
-        if (s->tree->options.links && st.st_nlink > 1)
-            r = tree_link_find(&s->tree->links, st.st_dev, st.st_ino, &spec.link);
         break;
     case S_IFDIR:
         spec.kind = TREE_DIR;
@@ -156,6 +154,8 @@ static int look(struct scan *s, int dir_fd, const char *name, struct tree_spec *
         r = EINVAL;
         break;
     }
+    if (r == 0 && spec.kind != TREE_DIR && s->tree->options.links && st.st_nlink > 1)
+        r = tree_link_find(&s->tree->links, st.st_dev, st.st_ino, &spec.link);
     if (r == 0)
         *ret = spec;
     return r;

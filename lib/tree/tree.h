@@ -49,7 +49,7 @@ struct tree_node {
     union {
         uint32_t n_children; /* directories; else 0, but for: */
         uint32_t
-            link; /* files, with tree_options.links: those of one number are one file, a hard link; 0: alone */
+            link; /* others, with tree_options.links: those of one number are one file, a hard link; 0: alone */
     };
     uint8_t kind;   /* enum tree_kind */
     uint8_t source; /* private to lib/tree */
