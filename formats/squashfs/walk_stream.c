@@ -264,11 +264,11 @@ static int walk_value(struct pair_walk *pairs, struct sq_cursor *cursor, bool sh
                        : emit_pair(pairs, "xattr_elsewhere", "xattr_values", &mark, cursor,
                                    SQUASHFS_XATTR_ELSEWHERE_BYTES, why);
     const uint32_t n = xattr->value_bytes;
-    if (n > pairs->walk->pair_left)
-        return sq_corrupt(cursor, why, "a value of %u bytes; the table of attributes is used up", n);
-    /* One value may stand for many names: a long one is looked at where it lies. */
+    /* One value may stand for many names, and is no part of their sets: a long one is looked at where it lies. */
     if (shared && n > SHARED_VALUE_BYTES)
         return 0;
+    if (!shared && n > pairs->walk->pair_left)
+        return sq_corrupt(cursor, why, "a value of %u bytes; the table of attributes is used up", n);
     pairs->walk->pair_left -= shared ? 0 : n;
     rc = sq_take(cursor, NULL, n, why);
     if (rc != 0 || n > SQ_TARGET_BYTES)
