@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Trees for the SquashFS tests, and what is true of them.
 
-squashfs_trees.py make DIR               a small tree of every kind of node, on disk; owners, devices and trusted.* as root
+squashfs_trees.py make DIR [VISIBLE]     a small tree of every kind of node, on disk; owners, devices and trusted.* as root;
+                                         given anything more, no control characters in names, which plat does not extract
 squashfs_trees.py facts DIR [WHAT...]    everything that a reader tells of a tree, a line each; without each WHAT:
                                          owner, links, xattrs, root
 squashfs_trees.py tar TREE               a tree that no disk should have to hold, as a tar stream: entries:N, links:N, deep:N,
@@ -24,7 +25,7 @@ KINDS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l", stat.S_IFCHR: 
 
 # ---- on disk ----
 
-def make(top):
+def make(top, visible):
     """Sizes around a block of 4 KiB, 128 KiB and 1 MiB, holes, equal files, every kind, many names, links."""
     rng = random.Random(4)
     text = "".join("%d\n" % i for i in range(330000)).encode()
@@ -41,6 +42,8 @@ def make(top):
     for name in "n" * 255, "ünï", "日本語", "a b", "tab\there", ".hidden", "--", "*", "new\nline", "back\\slash", '"':
         contents["files/" + name] = name.encode()
     contents["many/\x7f"] = b""
+    if visible:
+        contents = {name: content for name, content in contents.items() if not any(c < " " or c == "\x7f" for c in name)}
     for i in range(300):
         contents["many/entry-of-a-directory-%d" % i] = b"%d" % i
     for name, content in contents.items():
@@ -237,7 +240,7 @@ def names(path):
 if __name__ == "__main__":
     verb, what = sys.argv[1:3]
     if verb == "make":
-        make(what)
+        make(what, len(sys.argv) > 3)
     elif verb == "facts":
         facts(what, sys.argv[3:])
     elif verb == "names":
