@@ -291,7 +291,9 @@ int squashfs_stat(struct fs *fs, uint64_t node, struct fs_stat *ret, struct plat
                            .mtime_s = inode.modified,
                            .uid = vol->id_list[inode.uid_index],
                            .gid = vol->id_list[inode.gid_index],
-                           .links = inode.links};
+                           .links = inode.links,
+                           .no_xattrs = inode.xattr == SQ_NONE &&
+                                        (inode.type != SQUASHFS_ENTRY_TYPE_SYMLINK || !inode.extended)};
     if (inode.type == SQUASHFS_ENTRY_TYPE_FILE)
         stat.size_bytes = inode.size_bytes;
     else if (inode.type == SQUASHFS_ENTRY_TYPE_SYMLINK)

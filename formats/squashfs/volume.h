@@ -270,6 +270,7 @@ int sq_data_check(const struct volume *vol, uint64_t offset, uint32_t word, stru
 int sq_word_take(struct sq_cursor *cursor, uint32_t *ret, struct plat_err *err);
 int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                   struct plat_err *err);
+int squashfs_next_data(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret, struct plat_err *err);
 
 /* ---- xattr.c ---- */
 
