@@ -79,14 +79,15 @@ static int set_xattrs(struct maker *maker, const struct subject *subject, uint64
     return rc;
 }
 
-int attr_set_fd(struct maker *maker, int fd, uint64_t node, const struct fs_stat *stat, mode_t usual,
-                struct plat_err *err)
+int attr_set_fd(struct maker *maker, int fd, const struct place *in, uint64_t node,
+                const struct fs_stat *stat, mode_t usual, struct plat_err *err)
 {
     const struct extract_host *host = maker->host;
     const struct subject subject = {.fd = fd};
     struct timespec times[2];
     times_of(stat, times);
-    if (host->owner && stat->has_mode && fchown(fd, stat->uid, stat->gid) != 0)
+    const bool known = in != NULL && in->uid == stat->uid && in->gid == stat->gid;
+    if (host->owner && stat->has_mode && !known && fchown(fd, stat->uid, stat->gid) != 0)
         return make_failed(maker, errno, "cannot set its owner (--no-same-owner leaves it to you)", err);
     int rc = set_xattrs(maker, &subject, node, stat, err);
     if (rc != 0)

@@ -32,6 +32,8 @@ struct place {
     int fd;        /* -1: closed */
     bool fresh;    /* it, or one above it, was made here and is not published */
     bool made;
+    uid_t uid; /* of what is made in it, where it is fresh */
+    gid_t gid;
     unsigned refs;
 };
 /* The target; its parent is there only where the target was not. */
@@ -85,9 +87,10 @@ int make_close(struct maker *maker, const struct made *made, struct fresh_file *
 /* err_sys, and whether it is of use to go on. */
 int make_failed(struct maker *maker, int saved_errno, const char *what, struct plat_err *err);
 
-/* Of an open file or directory. usual: the mode where the format has none; 0: leave it. */
-int attr_set_fd(struct maker *maker, int fd, uint64_t node, const struct fs_stat *stat, mode_t usual,
-                struct plat_err *err);
+/* Of an open file or directory. in: the fresh directory in which it is new, which tells whose it is; NULL: not known. usual: the
+ * mode where the format has none; 0: leave it. */
+int attr_set_fd(struct maker *maker, int fd, const struct place *in, uint64_t node,
+                const struct fs_stat *stat, mode_t usual, struct plat_err *err);
 /* Of a link or special file. */
 int attr_set_name(struct maker *maker, const struct made *made, const char *name, struct plat_err *err);
 

@@ -189,7 +189,8 @@ int make_close(struct maker *maker, const struct made *made, struct fresh_file *
 {
     int rc = failed;
     if (rc == 0)
-        rc = attr_set_fd(maker, file->fd, made->node, made->stat, 0666, err);
+        rc = attr_set_fd(maker, file->fd, file->own_name ? made->dir : NULL, made->node, made->stat, 0666,
+                         err);
     if (rc == 0 && !file->own_name)
         rc = publish(maker, made, file, err);
     if (close(file->fd) != 0 && rc == 0 && file->own_name)
@@ -224,7 +225,7 @@ static size_t block_at(size_t at, size_t n)
 
 /* Writes what is not zero; the rest stays a hole. */
 static int write_sparse(struct maker *maker, int fd, uint64_t at, const uint8_t *buf, size_t n,
-                        struct plat_err *err)
+                        uint64_t *end_written, struct plat_err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < n;) {
@@ -233,6 +234,8 @@ static int write_sparse(struct maker *maker, int fd, uint64_t at, const uint8_t 
             end += block_at(end, n);
         if (end > i)
             rc = write_all(maker, fd, at + i, buf + i, end - i, err);
+        if (end > i)
+            *end_written = at + end;
         i = end < n ? end + block_at(end, n) : n;
     }
     return rc;
@@ -241,18 +244,17 @@ static int write_sparse(struct maker *maker, int fd, uint64_t at, const uint8_t 
 int make_piece(struct maker *maker, const struct made *made, int fd, struct range piece, struct plat_err *err)
 {
     const uint64_t size_bytes = made->stat->size_bytes, end = piece.start + piece.bytes;
+    uint64_t end_written = 0;
     int rc = 0;
     for (uint64_t at = piece.start; rc == 0 && at < end;) {
         size_t n = end - at < FILES_READ_BYTES ? (size_t)(end - at) : FILES_READ_BYTES;
         rc = extract_read(maker->host->options->source, made->node, size_bytes, at, maker->buf, n, &n, err);
         if (rc == 0)
-            rc = write_sparse(maker, fd, at, maker->buf, n, err);
+            rc = write_sparse(maker, fd, at, maker->buf, n, &end_written, err);
         at += n;
     }
     /* The end may be a hole. */
-    if (rc == 0 && end == size_bytes && piece.bytes > 0 &&
-        bytes_all(maker->buf + (end - piece.start - 1) % FILES_READ_BYTES, 1, 0) &&
-        ftruncate(fd, (off_t)size_bytes) != 0)
+    if (rc == 0 && end == size_bytes && end_written < size_bytes && ftruncate(fd, (off_t)size_bytes) != 0)
         rc = make_failed(maker, errno, "cannot set its size", err);
     return rc;
 }

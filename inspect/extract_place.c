@@ -83,6 +83,21 @@ static int make_place(struct place *place)
     return rc;
 }
 
+/* A directory as it is made belongs to whom a file in it will: its group comes from above, with or without a bit for that. */
+static int learn_owner(struct place *place)
+{
+    struct stat st;
+    place->uid = place->made ? place->parent->uid : (uid_t)-1; /* nobody's: not known */
+    place->gid = place->made ? place->parent->gid : (gid_t)-1;
+    if (!place->made || place->parent->fresh)
+        return 0;
+    if (fstat(place->fd, &st) != 0)
+        return -1;
+    place->uid = st.st_uid;
+    place->gid = st.st_gid;
+    return 0;
+}
+
 /* Where the parent is fresh the directory is most likely missing; else it has to be looked for. */
 static int enter(struct place *place)
 {
@@ -96,7 +111,7 @@ static int enter(struct place *place)
         return -1;
     place->fresh = true;
     place->fd = open_dir_at(parent->fd, name_now(place));
-    if (place->fd >= 0)
+    if (place->fd >= 0 && learn_owner(place) == 0)
         return 0;
     const int saved = errno;
     if (place->made)

@@ -113,7 +113,7 @@ static void finish_place(struct dir_sink *s, const struct batch *batch, const st
     if (s->discard) {
         place_remove(place);
     } else if (item->has_stat || place->made) {
-        rc = attr_set_fd(&s->maker, place->fd, item->node, item->has_stat ? &item->stat : &none,
+        rc = attr_set_fd(&s->maker, place->fd, NULL, item->node, item->has_stat ? &item->stat : &none,
                          place->made ? 0777 : 0, &why);
         if (rc == 0)
             rc = place_publish(place, &why);

@@ -333,7 +333,7 @@ int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size
     struct sq_inode inode;
     struct place place;
     bool more;
-    int rc = sq_inode_read(vol, node, &inode, &place.cursor, err);
+    int rc = sq_inode_get(vol, node, &inode, err);
     if (rc == 0 && inode.type != SQUASHFS_ENTRY_TYPE_FILE)
         rc = err_set(err, PLAT_EINVALID, "it is not a file");
     if (rc != 0)
@@ -347,7 +347,9 @@ int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size
     struct request request = {.inode = &inode, .at = offset, .out = buf, .left = n};
     const uint64_t first = offset / vol->super.block_bytes;
     if (first < inode.n_blocks && n > 0) {
-        rc = find_block(vol, &inode, first, &place, err);
+        rc = sq_inode_read(vol, node, &inode, &place.cursor, err);
+        if (rc == 0)
+            rc = find_block(vol, &inode, first, &place, err);
         if (rc == 0)
             rc = read_blocks(vol, &request, &place, err);
         if (rc == 0 && place.block < inode.n_blocks && request.at % vol->super.block_bytes == 0 &&

@@ -21,6 +21,8 @@ static void squashfs_close(struct fs *fs)
         free(vol->data[i].bytes);
     free(vol->meta);
     free(vol->id_list);
+    for (size_t i = 0; i < SQ_TABLES; i++)
+        free(vol->index_list[i]);
     (void)pthread_mutex_destroy(&vol->lock);
     free(vol);
 }
@@ -38,6 +40,10 @@ static int count_blocks(struct volume *vol, struct plat_err *err)
             return rc;
         const size_t n = map.n;
         sq_map_free(&map);
+        if (n >= sq_index_count(table))
+            rc = sq_index_load(vol, (enum sq_table_id)id, err);
+        if (rc != 0)
+            return rc;
         if (n < sq_index_count(table))
             return err_at(err, PLAT_ECORRUPT, table->start, table->blocks_name,
                           "the table of %s has %zu metadata blocks; its %llu entries take %llu",
