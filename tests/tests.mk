@@ -132,11 +132,16 @@ asan:
 	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory check-built \
 		B=$(B)-asan PLAT_TEST_SHARE=$(SHARE) BATS="$(ASAN_BATS)" CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer $(NO_FLOW)"
 
-# What uses threads, under ThreadSanitizer; alone, because it sees nothing within libraries that were built without.
+# What uses threads, under ThreadSanitizer, which sees nothing within libraries that were built without it: the pipeline alone; then
+# readers of one image, and plat extract and verify --data, as a program of their own build.
 TSAN_SRC := tests/unit/test_par.c lib/par/par.c lib/base/err.c
 .PHONY: tsan
 tsan: $(B)/unit/tsan_par
 	@PLAT=$(abspath $(B)/plat) bash tests/run.sh $<
+	@$(MAKE) --no-print-directory tsan-readers B=$(B)-tsan CFLAGS="-O1 -g -fsanitize=thread $(NO_FLOW)"
+.PHONY: tsan-readers
+tsan-readers: all $(B)/unit/test_read_threads
+	@PLAT=$(abspath $(B)/plat) TSAN_OPTIONS=halt_on_error=1 bash tests/run.sh $(B)/unit/test_read_threads tests/cli/threads.bats
 $(B)/unit/tsan_par: $(TSAN_SRC) lib/par/par.h tests/unit/tap.h tests/unit/threads.h
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
