@@ -164,10 +164,15 @@ fuzz:
 		LIB_SRC="$(LIB_SRC) $(GEN_C)" CMD_SRC="$(filter-out plat.c,$(CMD_SRC))" LIBS="$(PKG_LIBS)" bash tests/fuzz/run.sh $(FUZZ_SRC)
 
 # What compression alone costs, on the same blocks: what makers of compressed images are measured by.
-$(B)/bench/codec_floor: tests/bench/codec_floor.c $(B)/libplat.a
+$(B)/bench/codec_floor $(B)/bench/decode_floor: $(B)/bench/%: tests/bench/%.c $(B)/libplat.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libplat.a $(PKG_LIBS)
+.PHONY: bench-squashfs-read
+bench-squashfs-read:
+	@sh tests/deps.sh bench
+	@$(MAKE) --no-print-directory all $(B)/bench/decode_floor
+	@PLAT=$(abspath $(B)/plat) DECODE_FLOOR=$(abspath $(B)/bench/decode_floor) bash tests/bench/squashfs_read.sh $(TREES)
 .PHONY: bench-squashfs
 bench-squashfs:
 	@sh tests/deps.sh bench
