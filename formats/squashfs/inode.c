@@ -199,24 +199,28 @@ uint64_t sq_ref(const struct sq_cursor *cursor)
                                          (uint32_t)block);
 }
 
-int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
+/* The kind of a record, and the bytes that all of its kind have. */
+static int take_kind(const struct sq_cursor *cursor, const uint8_t *buf, uint16_t *ret_type, uint32_t *ret_n,
+                     struct plat_err *err)
 {
-    uint8_t buf[INODE_FIXED_BYTES] = {0};
     struct squashfs_inode_head head = {NULL};
-    struct sq_inode inode = {.xattr = SQ_NONE, .fragment = SQ_NONE};
-    bool more;
-    int rc = sq_more(cursor, &more, err);
-    if (rc != 0)
-        return rc;
-    inode.ref = sq_ref(cursor);
-    rc = sq_take(cursor, buf, SQUASHFS_INODE_HEAD_BYTES, err);
-    if (rc != 0)
-        return rc;
-    (void)squashfs_inode_head_view(buf, sizeof buf, &head);
+    (void)squashfs_inode_head_view(buf, SQUASHFS_INODE_HEAD_BYTES, &head);
     const uint16_t type = squashfs_inode_head_type(head);
     const uint32_t n = fixed_bytes(type);
     if (n == 0)
         return sq_corrupt(cursor, err, "an inode of type %u, which does not exist", type);
+    *ret_type = type;
+    *ret_n = n;
+    return 0;
+}
+
+/* What those bytes say; the cursor tells where, for messages. */
+static int decode(const struct sq_cursor *cursor, const uint8_t *buf, uint16_t type, uint64_t ref,
+                  struct sq_inode *ret, struct plat_err *err)
+{
+    struct squashfs_inode_head head = {NULL};
+    struct sq_inode inode = {.ref = ref, .xattr = SQ_NONE, .fragment = SQ_NONE};
+    (void)squashfs_inode_head_view(buf, SQUASHFS_INODE_HEAD_BYTES, &head);
     inode.extended = type >= SQUASHFS_INODE_TYPE_EXTENDED_DIRECTORY;
     inode.type = (uint16_t)(inode.extended ? type - SQUASHFS_INODE_TYPE_SOCKET : type);
     inode.mode = squashfs_inode_head_mode(head);
@@ -224,19 +228,65 @@ int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_er
     inode.gid_index = squashfs_inode_head_gid_index(head);
     inode.modified = squashfs_inode_head_modified(head);
     inode.number = squashfs_inode_head_number(head);
-    rc = sq_take(cursor, buf + SQUASHFS_INODE_HEAD_BYTES, n - SQUASHFS_INODE_HEAD_BYTES, err);
-    if (rc != 0)
-        return rc;
     if (inode.type == SQUASHFS_ENTRY_TYPE_DIRECTORY)
         decode_directory(buf, &inode);
     else if (inode.type == SQUASHFS_ENTRY_TYPE_FILE)
         decode_file(buf, cursor->vol->super.block_bytes, &inode);
     else
         decode_other(buf, type, &inode);
-    rc = check(cursor, &inode, err);
+    int rc = check(cursor, &inode, err);
     if (rc == 0)
         *ret = inode;
     return rc;
+}
+
+int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
+{
+    uint8_t buf[INODE_FIXED_BYTES] = {0};
+    uint16_t type = 0;
+    uint32_t n = 0;
+    bool more;
+    int rc = sq_more(cursor, &more, err);
+    const uint64_t ref = sq_ref(cursor);
+    if (rc == 0)
+        rc = sq_take(cursor, buf, SQUASHFS_INODE_HEAD_BYTES, err);
+    if (rc == 0)
+        rc = take_kind(cursor, buf, &type, &n, err);
+    if (rc == 0)
+        rc = sq_take(cursor, buf + SQUASHFS_INODE_HEAD_BYTES, n - SQUASHFS_INODE_HEAD_BYTES, err);
+    return rc != 0 ? rc : decode(cursor, buf, type, ref, ret, err);
+}
+
+int sq_inode_read(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct sq_cursor *ret_rest,
+                  struct plat_err *err)
+{
+    int rc = sq_usable(vol, err);
+    if (rc == 0)
+        rc = sq_seek_ref(vol, SQ_INODES, ref, ret_rest, err);
+    return rc != 0 ? rc : sq_inode_take(ret_rest, ret, err);
+}
+
+/* Straight from the cache, but for records that go across the border of a block; what is wrong with one is found again, with
+ * all that a message wants, by sq_inode_read. */
+int sq_inode_get(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct plat_err *err)
+{
+    const struct sq_table *table = &vol->tables[SQ_INODES];
+    uint8_t buf[INODE_FIXED_BYTES];
+    uint16_t type;
+    uint32_t n;
+    struct sq_cursor cursor;
+    int rc = sq_usable(vol, err);
+    if (rc != 0)
+        return rc;
+    cursor.vol = vol;
+    cursor.table = table;
+    cursor.at = squashfs_reference_offset(ref);
+    cursor.block.offset = table->start + squashfs_reference_block(ref);
+    if (squashfs_reference_unused(ref) == 0 &&
+        sq_peek(vol, table, cursor.block.offset, cursor.at, buf, sizeof buf) &&
+        take_kind(&cursor, buf, &type, &n, NULL) == 0 && decode(&cursor, buf, type, ref, ret, NULL) == 0)
+        return 0;
+    return sq_inode_read(vol, ref, ret, &cursor, err);
 }
 
 int sq_inode_skip(struct sq_cursor *cursor, const struct sq_inode *inode, struct plat_err *err)
@@ -256,15 +306,6 @@ int sq_inode_skip(struct sq_cursor *cursor, const struct sq_inode *inode, struct
     return sq_take(cursor, NULL, n, err);
 }
 
-int sq_inode_read(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct sq_cursor *ret_rest,
-                  struct plat_err *err)
-{
-    int rc = sq_usable(vol, err);
-    if (rc == 0)
-        rc = sq_seek_ref(vol, SQ_INODES, ref, ret_rest, err);
-    return rc != 0 ? rc : sq_inode_take(ret_rest, ret, err);
-}
-
 uint32_t sq_tail_bytes(const struct volume *vol, const struct sq_inode *inode)
 {
     return inode->fragment == SQ_NONE ? 0 : (uint32_t)(inode->size_bytes % vol->super.block_bytes);
@@ -280,8 +321,7 @@ int squashfs_stat(struct fs *fs, uint64_t node, struct fs_stat *ret, struct plat
 {
     struct volume *vol = volume_of(fs);
     struct sq_inode inode;
-    struct sq_cursor rest;
-    int rc = sq_inode_read(vol, node, &inode, &rest, err);
+    int rc = sq_inode_get(vol, node, &inode, err);
     if (rc != 0)
         return rc;
     struct fs_stat stat = {.kind = sq_kind(inode.type),
@@ -291,7 +331,9 @@ int squashfs_stat(struct fs *fs, uint64_t node, struct fs_stat *ret, struct plat
                            .mtime_s = inode.modified,
                            .uid = vol->id_list[inode.uid_index],
                            .gid = vol->id_list[inode.gid_index],
-                           .links = inode.links};
+                           .links = inode.links,
+                           .no_xattrs = inode.xattr == SQ_NONE &&
+                                        (inode.type != SQUASHFS_ENTRY_TYPE_SYMLINK || !inode.extended)};
     if (inode.type == SQUASHFS_ENTRY_TYPE_FILE)
         stat.size_bytes = inode.size_bytes;
     else if (inode.type == SQUASHFS_ENTRY_TYPE_SYMLINK)

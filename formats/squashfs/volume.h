@@ -101,7 +101,8 @@ struct volume {
     struct plat_err fault;
     struct sq_super super;
     struct sq_table tables[SQ_TABLES];
-    uint32_t *id_list; /* super.ids */
+    uint32_t *id_list;              /* super.ids */
+    uint64_t *index_list[SQ_TABLES]; /* of tables that are read by number: where their blocks are; NULL: not known */
 
     pthread_mutex_t lock; /* of all that follows */
     uint64_t clock;
@@ -150,6 +151,9 @@ struct sq_cursor {
 /* `offset` of the block is absolute. PLAT_ECORRUPT when the place does not exist. */
 int sq_seek(struct volume *vol, const struct sq_table *table, uint64_t offset, uint32_t at,
             struct sq_cursor *ret, struct plat_err *err);
+/* n bytes at a place, where the cache has them in one block, without copying all of that; false: it has not, sq_seek can tell. */
+bool sq_peek(struct volume *vol, const struct sq_table *table, uint64_t offset, uint32_t at, uint8_t *buf,
+                 uint32_t n);
 /* The same by reference: the block counts from the start of the table. */
 int sq_seek_ref(struct volume *vol, enum sq_table_id id, uint64_t ref, struct sq_cursor *ret,
                 struct plat_err *err);
@@ -192,6 +196,8 @@ struct sq_fragment {
 };
 int sq_fragment_read(struct volume *vol, uint32_t number, struct sq_fragment *ret, struct plat_err *err);
 int sq_ids_load(struct volume *vol, struct plat_err *err);
+/* Keeps where the blocks of a table are, once they are known to exist: 8 bytes for each. */
+int sq_index_load(struct volume *vol, enum sq_table_id id, struct plat_err *err);
 
 /* ---- inode.c ---- */
 
@@ -215,6 +221,8 @@ int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_er
 int sq_inode_skip(struct sq_cursor *cursor, const struct sq_inode *inode, struct plat_err *err);
 int sq_inode_read(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct sq_cursor *ret_rest,
                   struct plat_err *err);
+/* The same where what follows it is of no interest: cheaper. */
+int sq_inode_get(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct plat_err *err);
 uint64_t sq_ref(const struct sq_cursor *cursor);
 /* Name of its type in the layout, and its bytes there: with the target, without index entries and block list. */
 const char *sq_inode_type_name(const struct sq_inode *inode);
@@ -270,6 +278,7 @@ int sq_data_check(const struct volume *vol, uint64_t offset, uint32_t word, stru
 int sq_word_take(struct sq_cursor *cursor, uint32_t *ret, struct plat_err *err);
 int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                   struct plat_err *err);
+int squashfs_next_data(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret, struct plat_err *err);
 
 /* ---- xattr.c ---- */
 

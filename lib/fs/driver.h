@@ -64,6 +64,7 @@ struct fs_stat {
     struct fs_time created, modified;
     uint64_t device; /* devices: as in struct tree_node */
     uint32_t links;  /* names that it has (directories: as the format counts); 0: the format does not say */
+    bool no_xattrs;  /* it has no extended attributes: no need to ask */
 };
 struct fs_xattr {
     const char *name; /* "user.comment"; valid during the callback, as is the value */
@@ -244,6 +245,10 @@ struct fs_driver {
     const char *name;        /* "fat32" */
     const char *title;       /* "FAT32 filesystem" */
     const char *layout_name; /* embedded schema; NULL when the format has none */
+    /* Threads: different handles never share anything that changes. Of one handle, a driver that says `concurrent` lets
+     * any number of threads call what reads (lookup, readdir, stat, read, next_data, readlink, xattrs) at once; of others
+     * the caller sees to it that only one thread at a time is in any operation. */
+    bool concurrent;
     int (*probe)(struct plat_dev *dev, const struct fs_open_options *options, struct fs_probe_result *ret,
                  struct plat_err *err);
     /* `image` is opened by the caller (fs_open) and owned by the handle from success on. */
@@ -261,6 +266,9 @@ struct fs_driver {
     /* Up to n bytes from offset; *ret_n is less only at the end of the file. */
     int (*read)(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                 struct plat_err *err);
+    /* Where in a file contents may be that are not zero, at `offset` or behind it: *ret ends where a hole begins, or
+     * anywhere before; 0 bytes: there is nothing but a hole. NULL: everywhere. */
+    int (*next_data)(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret, struct plat_err *err);
     int (*readlink)(struct fs *fs, uint64_t node, struct strbuf *ret, struct plat_err *err);
     /* Extended attributes, in the order of the format; returns what the callback returned. */
     int (*xattrs)(struct fs *fs, uint64_t node, fs_xattr_fn fn, void *ctx, struct plat_err *err);
