@@ -4,7 +4,7 @@
  *   make_items.c    the nodes of the tree, numbered; the order in which everything is written
  *   make_image.c    the whole, front to back; the superblock last
  *   make_data.c     contents: blocks and fragments, through lib/par
- *   make_twin.c     equal files, which share their contents
+ *   make_twin.c     equal files and equal runs of blocks, which are stored once
  *   make_pack.c     the order in which tails are stored, if what is alike is to share blocks; make_likeness.c: what is alike
  *   make_meta.c     metadata blocks, and tables of them
  *   make_ids.c      users and groups
@@ -194,9 +194,20 @@ void sqm_twins_close(struct sqm_twins *twins);
  * where the caller has it, else NULL and the file is read. */
 int sqm_twins_find(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *content,
                    struct sqm_file **ret, struct plat_err *err);
-/* A file, stored or on its way, that begins with the whole blocks of this one, of which there is at least one; NULL: none. */
-int sqm_twins_beginning(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *content,
-                        struct sqm_file **ret, struct plat_err *err);
+/* Blocks that are stored, or on their way, side by side in `file`, from `block` on. */
+struct sqm_run {
+    struct sqm_file *file; /* NULL: none */
+    uint32_t block;
+};
+enum {
+    SQM_KNOWN_BLOCKS_MAX = 1 << 19 /* later ones are not looked for; 32 bytes each, 48 while room is made */
+};
+/* A whole block of a file is about to be stored, and is not zeros. */
+int sqm_twins_block(struct sqm_twins *twins, struct sqm_file *file, uint64_t index, const uint8_t *bytes,
+                    struct plat_err *err);
+/* Those that are as all the whole blocks of this file. content: as above. */
+int sqm_twins_run(struct sqm_twins *twins, const struct sqm_file *file, const uint8_t *content,
+                  struct sqm_run *ret, struct plat_err *err);
 
 /* ---- make_pack.c, make_likeness.c ---- */
 

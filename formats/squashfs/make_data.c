@@ -246,10 +246,13 @@ static int blocks_put(struct sqm_image *image, struct sqm_file *file, struct sou
         if (rc != 0)
             return rc;
         progress_add(image->out.progress, job->n);
-        if (bytes_all(job->in, job->n, 0))
+        if (bytes_all(job->in, job->n, 0)) {
             file->sparse_bytes += job->n;
-        else
-            job_submit(image, job, file, i);
+            continue;
+        }
+        if (image->twins != NULL && job->n == block_bytes)
+            rc = sqm_twins_block(image->twins, file, i, job->in, err);
+        job_submit(image, job, file, i);
     }
     return rc;
 }
@@ -310,9 +313,9 @@ static int content_put(struct sqm_image *image, struct sqm_file *file, struct so
     return rc;
 }
 
-/* Takes the whole blocks of a file from one that begins with them; the rest is a fragment. */
-static int beginning_share(struct sqm_image *image, struct sqm_file *file, const struct sqm_file *old,
-                           struct source *source, struct plat_err *err)
+/* Takes the whole blocks of a file from one that has them; the rest is a fragment. */
+static int run_share(struct sqm_image *image, struct sqm_file *file, const struct sqm_run *run,
+                     struct source *source, struct plat_err *err)
 {
     struct make_plan *plan = image->plan;
     const uint32_t block_bytes = plan->settings.block_bytes;
@@ -325,29 +328,31 @@ static int beginning_share(struct sqm_image *image, struct sqm_file *file, const
     int rc = collect_all(image, err); /* the other's blocks may be on their way */
     if (rc != 0)
         return rc;
+    file->start = run->file->start;
+    for (uint32_t i = 0; i < run->block; i++)
+        file->start += squashfs_block_size_bytes(run->file->words[i]);
     for (uint64_t i = 0; i < n_blocks; i++) {
-        file->words[i] = old->words[i];
-        file->sparse_bytes += old->words[i] == 0 ? block_bytes : 0;
+        file->words[i] = run->file->words[run->block + i];
+        file->sparse_bytes += file->words[i] == 0 ? block_bytes : 0;
     }
-    file->start = old->start; /* its first block is no zeros, so that is where they begin */
     progress_add(image->out.progress, size - tail);
     source_skip(source, size - tail);
     return tail > 0 && !tail_waits(image, size) ? tail_put(image, file, source, tail, err) : 0;
 }
 
 /* Stores what is not there yet. */
-static int content_or_beginning_put(struct sqm_image *image, struct sqm_file *file, struct source *source,
-                                    struct plat_err *err)
+static int content_or_run_put(struct sqm_image *image, struct sqm_file *file, struct source *source,
+                              struct plat_err *err)
 {
     const struct sqm_settings *settings = &image->plan->settings;
-    struct sqm_file *old = NULL;
+    struct sqm_run run = {0};
     const bool may_share = image->twins != NULL && (settings->fragments != SQM_FRAGMENTS_NO ||
                                                     source->node->size_bytes % settings->block_bytes == 0);
-    int rc = may_share ? sqm_twins_beginning(image->twins, file, source->content, &old, err) : 0;
+    int rc = may_share ? sqm_twins_run(image->twins, file, source->content, &run, err) : 0;
     if (rc != 0)
         return rc;
-    return old != NULL ? beginning_share(image, file, old, source, err)
-                       : content_put(image, file, source, err);
+    return run.file != NULL ? run_share(image, file, &run, source, err)
+                            : content_put(image, file, source, err);
 }
 
 /* Where the file was read ahead it is in memory. */
@@ -381,7 +386,7 @@ static int file_put(struct sqm_image *image, uint32_t i, struct plat_err *err)
     if (rc == 0 && twin != NULL)
         progress_add(image->out.progress, node->size_bytes);
     else if (rc == 0)
-        rc = content_or_beginning_put(image, file, &source, err);
+        rc = content_or_run_put(image, file, &source, err);
     tree_reader_close(&source.reader);
     plan->items[i].has.file = twin != NULL ? twin : file;
     return rc;

@@ -125,3 +125,46 @@ EOF
     "$PLAT" mk squashfs "$ALIKE" -o a.img -O pack=yes
     cmp -n "$(bytes_of a.img)" -i 0:$((start * 512)) a.img d.img
 }
+
+@test "equal runs of blocks are stored once, wherever they begin" {
+    mkdir t
+    head -c $((10 * 131072)) /dev/urandom >t/a
+    head -c 131072 /dev/zero >>t/a
+    head -c 262144 /dev/urandom >>t/a
+    dd if=t/a of=t/b bs=131072 skip=3 count=4 status=none
+    printf 'an end of its own' >>t/b
+    dd if=t/a of=t/c bs=131072 skip=8 count=4 status=none # a hole within
+    dd if=t/a of=t/d bs=131072 skip=5 count=2 status=none
+    cp t/d t/e && head -c 131072 /dev/urandom >>t/e # goes on otherwise: not shared
+    dd if=t/a of=t/f bs=131072 skip=9 count=5 status=none
+    cp t/a t/g && printf x >>t/g
+    for options in fragments=yes fragments=always fragments=no pack=yes "block-bytes=4096" "compress=zstd:1"; do
+        echo "# $options"
+        "$PLAT" mk squashfs t -o i.img -O "$options" -O threads=1
+        "$PLAT" mk squashfs t -o j.img -O "$options" -O threads=7
+        cmp i.img j.img
+        check_image i.img t
+        # a, and e with what a has: without fragments b and g have an end that is a block.
+        [ $options = fragments=no ] || [ "$(bytes_of i.img)" -lt $((16 * 131072)) ]
+    done
+    "$PLAT" mk squashfs t -o k.img -O duplicates=keep
+    [ "$(bytes_of k.img)" -gt $((38 * 131072)) ]
+    check_image k.img t
+}
+
+@test "blocks that are alike by their hash in part, and many of them" {
+    # 2,000 blocks of 4096 bytes in 40 files, each of which other files have from another place on.
+    python3 - <<'PY'
+import os, random
+os.mkdir('t')
+rng = random.Random(3)
+for i in range(40):
+    blocks = [rng.randbytes(4096) for _ in range(50)]
+    open('t/%02d' % i, 'wb').write(b''.join(blocks))
+    open('t/x%02d' % i, 'wb').write(b''.join(blocks[i:]))
+    open('t/y%02d' % i, 'wb').write(b''.join(blocks[i:-1]) + b'end')
+PY
+    "$PLAT" mk squashfs t -o i.img -O block-bytes=4096
+    check_image i.img t
+    [ "$(bytes_of i.img)" -lt $((2100 * 4096)) ]
+}
