@@ -58,6 +58,9 @@ static const struct option_desc mk_options[] = {
      .argument = "NAME",
      .doc = "a fixed shape of the format, as -O preset=NAME (capos-data: nvme)",
      .complete = COMPLETE_NONE},
+    {.name = "pack",
+     .kind = OPTION_FLAG,
+     .doc = "what is alike shares blocks, as -O pack=yes: a smaller image, slower to make (squashfs)"},
     {.letter = 'O',
      .name = "option",
      .kind = OPTION_LIST,
@@ -260,6 +263,8 @@ static int read_options(const struct cli *cli, struct mk *mk, json_t **ret, stru
     int rc = maker_options_parse(extra, n_extra, ret, err);
     if (rc == 0 && preset != NULL && json_object_set_new(*ret, "preset", json_string(preset)) != 0)
         rc = err_set(err, PLAT_EINVALID, "--preset: \"%.80s\" is not UTF-8", preset);
+    if (rc == 0 && cli_flag(cli, "pack") && json_object_set_new(*ret, "pack", json_string("yes")) != 0)
+        rc = err_nomem(err, "reading options");
     mk->options.compact = cli_flag(cli, "compact");
     if (rc == 0 && mk->options.compact && !mk->driver->maker->compacts)
         rc = err_set(err, PLAT_EINVALID, "--compact: %s keeps nothing free by itself; leave it out",

@@ -14,6 +14,7 @@ enum {
     OPTION_BLOCK,
     OPTION_FRAGMENTS,
     OPTION_DUPLICATES,
+    OPTION_PACK,
     OPTION_PLAIN,
     OPTION_EXPORTS,
     OPTION_XATTRS,
@@ -41,6 +42,10 @@ const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS] = {
     [OPTION_DUPLICATES] = {.name = "duplicates",
                            .argument = "remove|keep",
                            .doc = "equal files are stored once (default), or each on its own"},
+    [OPTION_PACK] = {.name = "pack",
+                     .argument = "no|yes",
+                     .doc = "small files, and the ends of large ones, share blocks with what is like them: a "
+                            "smaller image, slower to make; default no"},
     [OPTION_PLAIN] =
         {.name = "plain",
          .argument = "PART[,...]",
@@ -155,7 +160,7 @@ static int read_choice(json_t *extra, size_t option, size_t *ret, struct plat_er
 int sqm_options_read(const struct make_options *options, struct sqm_settings *ret, struct plat_err *err)
 {
     struct sqm_settings settings = {.block_bytes = 128 * 1024};
-    size_t fragments, duplicates, exports, xattrs, owner, padding;
+    size_t fragments, duplicates, pack, exports, xattrs, owner, padding;
     uint64_t threads = 0;
     json_t *extra = options->extra;
     if (options->label != NULL || options->uuid != NULL)
@@ -174,12 +179,21 @@ int sqm_options_read(const struct make_options *options, struct sqm_settings *re
         rc = make_option_number(extra, "threads", PAR_THREADS_MAX, &threads, err);
     if (rc != 0 || (rc = read_choice(extra, OPTION_FRAGMENTS, &fragments, err)) != 0 ||
         (rc = read_choice(extra, OPTION_DUPLICATES, &duplicates, err)) != 0 ||
+        (rc = read_choice(extra, OPTION_PACK, &pack, err)) != 0 ||
         (rc = read_choice(extra, OPTION_EXPORTS, &exports, err)) != 0 ||
         (rc = read_choice(extra, OPTION_XATTRS, &xattrs, err)) != 0 ||
         (rc = read_choice(extra, OPTION_OWNER, &owner, err)) != 0 ||
         (rc = read_choice(extra, OPTION_PADDING, &padding, err)) != 0)
         return rc;
     settings.fragments = (enum sqm_fragments)fragments;
+    settings.pack = pack == 1;
+    if (settings.pack && settings.fragments == SQM_FRAGMENTS_NO)
+        return err_set(
+            err, PLAT_EINVALID,
+            "option pack: small files that are alike share blocks, and fragments=no says that none "
+            "do; leave one of them out");
+    if (settings.pack)
+        settings.fragments = SQM_FRAGMENTS_ALWAYS;
     settings.keep_duplicates = duplicates == 1;
     settings.exports = exports == 1;
     settings.keep_xattrs = xattrs == 1;
