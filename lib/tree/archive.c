@@ -489,10 +489,9 @@ int tree_add_manifest(struct tree *tree, const char *target, const char *host_pa
 
 int tree_add_source(struct tree *tree, const char *source, struct plat_err *err)
 {
-    struct stat st;
+    struct stat st = {.st_mode = S_IFREG}; /* "-" */
     if (strcmp(source, "-") != 0 && stat(source, &st) != 0)
         return err_sys(err, errno, "%s", source);
-    return strcmp(source, "-") != 0 && S_ISDIR(st.st_mode)
-               ? tree_add_directory(tree, "/", source, err)
-               : add_archive(tree, "/", source, EXPECT_EITHER, err);
+    return S_ISDIR(st.st_mode) ? tree_add_directory(tree, "/", source, err)
+                               : add_archive(tree, "/", source, EXPECT_EITHER, err);
 }

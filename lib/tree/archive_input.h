@@ -24,8 +24,8 @@ struct archive_input {
     bool head_alone;              /* for now, nothing behind head exists */
     bool names_are_bytes;         /* tar, cpio: member names have no encoding to convert from */
     struct manifest_words *words; /* what a manifest goes through; NULL: it is an archive */
-    struct plat_err fault;        /* of class 0: reading went well. libarchive takes some faults for the end */
-    bool named_manifest;          /* that it is one was said, not found out */
+    struct plat_err fault; /* of class 0: reading went well. libarchive takes some faults for the end */
+    bool named_manifest;   /* that it is one was said, not found out */
 };
 /* "-" is standard input. Reads the first header to learn the format; PLAT_ECORRUPT when there is none. A manifest is told by
  * its name (.mtree) or by its first line (#mtree). */
