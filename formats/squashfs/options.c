@@ -21,7 +21,8 @@ enum {
     OPTION_OWNER,
     OPTION_ROOT_MODE,
     OPTION_PADDING,
-    OPTION_THREADS
+    OPTION_THREADS,
+    OPTION_NODE /* whoever makes the tree puts them in */
 };
 
 const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS] = {
@@ -72,6 +73,7 @@ const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS] = {
                         .doc =
                             "compress in so many threads, 0 for one each processor (default); the image is "
                             "the same"},
+    [OPTION_NODE] = {.name = "node", .argument = "PATH:TYPE:...[,...]", .doc = MAKE_OPTION_NODE_DOC},
 };
 
 static int read_codec(json_t *extra, struct sqm_settings *settings, struct plat_err *err)

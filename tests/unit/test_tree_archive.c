@@ -139,9 +139,13 @@ static void test_hostile(void)
     put_file("mtree",
              "#mtree\nshadow type=file contents=/etc/shadow\npasswd type=file contents=/etc/passwd\n");
     static const char *const no_archives[] = {"random", "nothing", "mtree"};
+    tree = open_tree(NULL);
+    ok(tree_add_source(tree, at("mtree"), &err) == PLAT_EINVALID && strstr(err.text, "outside") != NULL,
+       "a manifest that nobody called one reads no files of the host: %.200s", err.text);
+    tree_close(tree);
     for (size_t i = 0; i < 3; i++) {
         tree = open_tree(NULL);
-        ok(tree_add_source(tree, at(no_archives[i]), &err) == PLAT_ECORRUPT &&
+        ok(tree_add_archive(tree, "/", at(no_archives[i]), &err) == PLAT_ECORRUPT &&
                strstr(err.text, "archive") != NULL,
            "no archive: %.200s", err.text);
         tree_close(tree);
