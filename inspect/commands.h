@@ -7,6 +7,7 @@
 extern const struct command command_verify;
 extern const struct command command_dump;
 extern const struct command command_hex;
+extern const struct command command_map;
 extern const struct command command_get;
 extern const struct command command_ls;
 extern const struct command command_cat;

@@ -3,7 +3,8 @@
  *   super.c   what the superblock says, believed once it is checked
  *   meta.c    metadata blocks through a cache; streams of records in them
  *   tables.c  fragments, exports, ids, attributes by number
- *   inode.c   records of inodes; dir.c: listings; data.c: contents; xattr.c: attributes
+ *   inode.c   records of inodes; dir.c: listings; data.c: contents; pieces.c: where they are; xattr.c:
+ *             attributes
  *   walk*.c   everything with its place; check*.c: what a description cannot say; scrub.c: every block
  *
  * Reading is safe in several threads at once: what is shared is the two caches and the idle workers, each behind a mutex.
@@ -279,6 +280,10 @@ int sq_word_take(struct sq_cursor *cursor, uint32_t *ret, struct plat_err *err);
 int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                   struct plat_err *err);
 int squashfs_next_data(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret, struct plat_err *err);
+
+/* ---- pieces.c ---- */
+
+int squashfs_pieces(struct fs *fs, uint64_t node, fs_piece_fn fn, void *ctx, struct plat_err *err);
 
 /* ---- xattr.c ---- */
 

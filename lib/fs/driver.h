@@ -231,6 +231,16 @@ struct fs_maker {
     void (*close)(struct make_plan *plan);
 };
 
+/* A part of a file's contents. */
+struct fs_piece {
+    uint64_t position, bytes; /* in the file */
+    struct range place;       /* what it is stored in, on the device */
+    bool compressed;          /* place holds it compressed ... */
+    uint64_t offset;  /* ... and from this byte of what that decompresses to; else from this byte of place */
+    const char *path; /* of a structure that several files share ("fragments[3]"); NULL: none */
+};
+typedef int (*fs_piece_fn)(void *ctx, const struct fs_piece *piece);
+
 /* Formats that lie side by side on one device, a store and a filesystem: each has a layer of its own there. */
 enum { FS_SHARE_RANGES = 4 };
 struct fs_share {
@@ -284,6 +294,10 @@ struct fs_driver {
     /* Which bad copies are to be rewritten from which good ones (lib/fs/repair.h); reads only. NULL where a format
      * keeps no second copy of anything. */
     int (*repair)(struct fs *fs, struct repair_plan *plan, struct plat_err *err);
+    /* Where the contents of a file are, in its order; holes are passed over. NULL: the extents of walk say it, which
+     * hold contents as they are. Returns what the callback returned. */
+    int (*pieces)(struct fs *fs, uint64_t node, fs_piece_fn fn, void *ctx, struct plat_err *err);
+    bool shares_contents;         /* files may have the same blocks: their extents in walk may overlap */
     const struct fs_share *share; /* NULL: it has its device for itself */
     const struct fs_maker *maker;
     const struct fs_writer *writer; /* NULL: nothing is changed in place */

@@ -5,8 +5,7 @@
 #include "lib/fs/stack.h"
 
 enum {
-    STACK_MAX_RANGES = 1 << 20,      /* separate pieces of metadata of one table or schema */
-    STACK_ALIGNMENT_BYTES = 1 << 20, /* a gap shorter than this is alignment, a longer one free space */
+    STACK_MAX_RANGES = 1 << 20, /* separate pieces of metadata of one table or schema */
     STACK_MAX_GAPS = 1 << 16
 };
 

@@ -151,7 +151,8 @@ int inst_seal(const struct inst *inst, uint8_t *bytes, struct plat_err *err);
 struct extent {
     struct range place; /* in the layer's device */
     enum extent_kind kind;
-    const char *path; /* owner: structure path or file path; layer-relative */
+    const char *path;  /* owner: structure path or file path; layer-relative */
+    uint64_t position; /* data: of its first byte in the file; files whose contents are stored as they are */
 };
 /* Arrays longer than this (a FAT, say) are announced, but their elements come only to a sink that asks for them. */
 enum { WALK_BULK_ELEMENTS = 16384 };

@@ -118,7 +118,15 @@ enum field_as {
 };
 enum field_pad { PAD_NUL, PAD_SPACE, PAD_NONE };
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE };
-enum extent_kind { EXTENT_METADATA, EXTENT_DATA, EXTENT_FREE, EXTENT_PADDING };
+/* Unclaimed: nothing says what it is for. A layout does not declare such bytes, walks find them. */
+enum extent_kind {
+    EXTENT_METADATA,
+    EXTENT_DATA,
+    EXTENT_FREE,
+    EXTENT_PADDING,
+    EXTENT_UNCLAIMED,
+    EXTENT_KINDS
+};
 
 enum { FIELD_OFFSET_DYNAMIC = UINT32_MAX };
 

@@ -508,6 +508,6 @@ const char *severity_name(enum severity severity)
 
 const char *extent_kind_name(enum extent_kind kind)
 {
-    static const char *const names[] = {"metadata", "data", "free", "padding"};
+    static const char *const names[] = {"metadata", "data", "free", "padding", "unclaimed"};
     return names[kind];
 }
