@@ -64,7 +64,7 @@ struct sqm_settings {
     uint32_t root_mode;
     unsigned n_threads; /* 0: one for each processor */
 };
-enum { SQM_N_OPTIONS = 13 };
+enum { SQM_N_OPTIONS = 14 };
 extern const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS];
 int sqm_options_read(const struct make_options *options, struct sqm_settings *ret, struct plat_err *err);
 
