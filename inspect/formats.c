@@ -105,8 +105,7 @@ static void schema_row(const struct cli *cli, struct strbuf *out, const struct l
 {
     strbuf_printf(out, "%s%-12s%s", paint(cli, PAINT_STRONG), layout->name, paint(cli, PAINT_PLAIN));
     for (size_t i = 0; i < N_ABILITIES; i++)
-        strbuf_printf(out, "  %-*s", ability_columns(i),
-                      by_schema(i) ? "schema" : "-");
+        strbuf_printf(out, "  %-*s", ability_columns(i), by_schema(i) ? "schema" : "-");
     strbuf_printf(out, "  %s\n", layout->title);
 }
 
@@ -114,7 +113,8 @@ static void schema_text(const struct cli *cli, struct strbuf *out, const struct 
 {
     strbuf_printf(out, "%s%s%s: %s\n", paint(cli, PAINT_STRONG), layout->name, paint(cli, PAINT_PLAIN),
                   layout->title);
-    strbuf_puts(out, "  role     described by its layout alone: dump, get, hex, verify\n  can      probe check\n");
+    strbuf_puts(out,
+                "  role     described by its layout alone: dump, get, hex, verify\n  can      probe check\n");
     layout_lines(out, layout);
 }
 
@@ -327,11 +327,13 @@ const struct command command_formats = {
     .group = "Formats",
     .summary = "list formats and what plat can do with them",
     .synopsis = "[NAME]",
-    .doc = "Lists the formats that plat knows, and whether it can recognise (probe), read, make, check and\n"
-           "repair each (schema: by its layout alone, without code: dump, get, hex and verify); and the layouts\n"
-           "that are built in. With NAME: one format, with the options for making it and the partition types\n"
-           "it knows by name. Other formats are described in a layout (plat-layout(5)): --schema FILE, or\n"
-           "PLAT_SCHEMAS=DIRECTORY to have all of its *.json looked at.\n",
+    .doc =
+        "Lists the formats that plat knows, and whether it can recognise (probe), read, make, check and\n"
+        "repair each (schema: by its layout alone, without code: dump, get, hex and verify); and the "
+        "layouts\n"
+        "that are built in. With NAME: one format, with the options for making it and the partition types\n"
+        "it knows by name. Other formats are described in a layout (plat-layout(5)): --schema FILE, or\n"
+        "PLAT_SCHEMAS=DIRECTORY to have all of its *.json looked at.\n",
     .examples = "  plat formats\n"
                 "  plat formats fat32\n"
                 "  plat formats --json | jq -r '.formats[] | select(.made_by == \"mk\").name'\n",

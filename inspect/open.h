@@ -27,7 +27,7 @@ enum { INSPECT_MAX_PARAMS = 64 };
 /* The options, read; the schema, loaded. One serves all images of a command line. */
 struct inspect_options {
     struct stack_options stack;
-    bool with_schema; /* the command has --schema */
+    bool with_schema;            /* the command has --schema */
     const struct layout *schema; /* NULL: none was given */
     struct layout *owned;        /* the same, where it came from a file */
     struct layout **known;       /* from the directories in PLAT_SCHEMAS */
