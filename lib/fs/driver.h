@@ -324,5 +324,7 @@ void fs_close(struct fs *fs);
 int fs_resolve(struct fs *fs, const char *path, uint64_t *ret_node, struct plat_err *err);
 /* The embedded layout of this name, loaded once; owned by the library. PLAT_ENOTFOUND lists what there is. */
 int fs_layout(const char *name, const struct layout **ret, struct plat_err *err);
+/* Whether a format is known by its embedded layout alone: no driver has that layout. */
+bool fs_layout_is_alone(const char *name);
 
 #endif

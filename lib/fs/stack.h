@@ -46,6 +46,10 @@ struct stack_options {
     uint32_t sector_bytes;       /* 0: find out */
     bool degraded;               /* keep going over damage */
     const struct layout *schema; /* --schema: use it where it matches (or on the whole image); NULL: none */
+    /* Formats that may be met besides those of the drivers and the built-in layouts: looked at where no driver knows
+     * what it is, before the built-in ones. */
+    const struct layout *const *schemas;
+    size_t n_schemas;
     const struct param_setting *settings; /* of the schema's parameters; may be NULL */
     size_t n_settings;
 };

@@ -62,7 +62,8 @@ int inst_make(struct image *image, const struct type *type, const uint8_t *bytes
  * until the next image_map_inst of the same entry. PLAT_ENOTFOUND when its `when` is false. */
 int image_map_inst(struct image *image, const struct map_entry *entry, uint64_t index, struct inst *ret,
                    struct plat_err *err);
-/* Where a map entry lies; count elements of stride bytes. Not clamped to the device. */
+/* Where a map entry lies; count elements of stride bytes (of a chain: where it begins, and 0 of both). Not clamped to
+ * the device. */
 struct map_place {
     bool present;
     uint64_t offset;
@@ -72,6 +73,9 @@ struct map_place {
 };
 int image_map_place(struct image *image, const struct map_entry *entry, struct map_place *ret,
                     struct plat_err *err);
+/* Elements of a map array that is present; 1 for what is none. Follows a chain to its end, once; one that is damaged is
+ * PLAT_ECORRUPT, and *ret then holds the elements before the damage. */
+int image_map_count(struct image *image, const struct map_entry *entry, uint64_t *ret, struct plat_err *err);
 /* Which case a union takes here (-1: none), or the type itself. */
 const struct type *inst_shape(const struct inst *inst);
 /* Offset and size of a field within its instance. */

@@ -71,6 +71,8 @@ int inst_init(const struct type *type, uint8_t *bytes, size_t n, struct plat_err
         const struct const_value *c = f->constant.set ? &f->constant : &f->preset;
         if (c->set) {
             store_const(f, bytes + f->offset_bytes, c);
+        } else if (f->radix != 0) {
+            (void)field_format_digits(f, 0, bytes + f->offset_bytes, f->size_bytes);
         } else if (f->repr == REPR_CHARS && f->pad == PAD_SPACE) {
             memset(bytes + f->offset_bytes, ' ', f->size_bytes);
         } else if (f->type != NULL && f->type->kind == TYPE_BITS && !f->is_array) {
@@ -107,7 +109,9 @@ static int parse_number(const struct field *field, const char *text, uint64_t *r
     int rc = parse_u64(word + negative, &number, err);
     if (rc != 0)
         return err_prefix(err, "%s", field->name);
-    unsigned bits = field->bit_width != 0 ? field->bit_width : 8 * field->width_bytes;
+    unsigned bits = field->radix != 0       ? 64
+                    : field->bit_width != 0 ? field->bit_width
+                                            : 8 * field->width_bytes;
     uint64_t limit = bits >= 64 ? UINT64_MAX : ((uint64_t)1 << bits) - 1;
     if (field->repr == REPR_SINT)
         limit = (limit >> 1) + negative;
@@ -154,6 +158,13 @@ int inst_set(const struct inst *inst, const struct field *field, uint64_t index,
         return rc;
     uint8_t *p = bytes + (v.bytes - inst->bytes);
     uint64_t number = 0;
+    if (field->radix != 0) {
+        rc = parse_number(field, text, &number, err);
+        return rc != 0 || field_format_digits(field, number, p, v.n)
+                   ? rc
+                   : err_set(err, PLAT_EINVALID, "%s does not fit the %zu digits of '%s'", text, v.n,
+                             field->name);
+    }
     switch (field->repr) {
     case REPR_CHARS:
     case REPR_UTF16:
@@ -185,7 +196,7 @@ static int seal_field(const struct inst *inst, const struct field *field, uint8_
         return rc;
     uint8_t *p = bytes + (v.bytes - inst->bytes);
     uint8_t before[64];
-    if (!v.is_number) {
+    if (!v.is_number && field->radix == 0) {
         if (eval_any(&ctx, field->derive, &ev, err) != 0 || ev_place(&ctx, &ev, &place, err) != 0)
             return err_prefix(err, "%s", field->name);
         if (place.bytes == NULL || place.n != v.n)
@@ -198,12 +209,16 @@ static int seal_field(const struct inst *inst, const struct field *field, uint8_
     expr_num n;
     if (eval_num(&ctx, field->derive, &n, err) != 0)
         return err_prefix(err, "%s", field->name);
-    unsigned bits = 8 * field->width_bytes;
+    unsigned bits = field->radix != 0 ? 64 : 8 * field->width_bytes;
     expr_num top = ((expr_num)1 << bits) - 1;
     if (field->repr == REPR_SINT ? n < -(top >> 1) - 1 || n > top >> 1 : n < 0 || n > top)
         return err_set(err, PLAT_EINVALID, "derived value of '%s' does not fit %u bits", field->name, bits);
     memcpy(before, p, v.n);
-    store_int(field, p, (uint64_t)n);
+    if (field->radix == 0)
+        store_int(field, p, (uint64_t)n);
+    else if (!field_format_digits(field, (uint64_t)n, p, v.n))
+        return err_set(err, PLAT_EINVALID, "derived value of '%s' does not fit its %zu digits", field->name,
+                       v.n);
     *changed = *changed || memcmp(before, p, v.n) != 0;
     return 0;
 }
