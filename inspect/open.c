@@ -78,11 +78,11 @@ static bool recognised(const struct stack *stack)
     return false;
 }
 
-static int nothing_recognised(const struct inspect_image *image, const struct inspect_options *options,
+static int nothing_recognised(const struct stack *stack, const struct inspect_options *options,
                               struct plat_err *err)
 {
-    for (size_t i = 0; i < image->stack->n_layers; i++) {
-        const struct stack_layer *layer = &image->stack->layers[i];
+    for (size_t i = 0; i < stack->n_layers; i++) {
+        const struct stack_layer *layer = &stack->layers[i];
         if (layer->refusal[0] != '\0')
             return err_set(err, PLAT_EUNSUPPORTED, "%s", layer->refusal);
     }
@@ -100,6 +100,11 @@ static int nothing_recognised(const struct inspect_image *image, const struct in
     return r;
 }
 
+int inspect_recognised(const struct stack *stack, const struct inspect_options *options, struct plat_err *err)
+{
+    return recognised(stack) ? 0 : nothing_recognised(stack, options, err);
+}
+
 int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
                  struct inspect_image *ret, struct plat_err *err)
 {
@@ -109,8 +114,8 @@ int inspect_open(const char *name, const struct inspect_options *options, bool d
     int r = dev_open_file(name, false, &image.dev, err);
     if (r == 0)
         r = stack_open(image.dev, &stack_options, &image.stack, err);
-    if (r == 0 && !recognised(image.stack))
-        r = nothing_recognised(&image, options, err);
+    if (r == 0)
+        r = inspect_recognised(image.stack, options, err);
     if (r != 0) {
         err_image(err, name);
         inspect_close(&image);
