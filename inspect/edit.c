@@ -66,24 +66,45 @@ int edit_adopt(struct edit *edit, bool *ret_any, struct plat_err *err)
     return rc;
 }
 
+/* `edit` has its file. */
+static int open_layers(struct edit *edit, struct plat_err *err)
+{
+    struct stack_options stack_options = edit->options->stack;
+    stack_options.degraded = true;
+    stack_options.unknown_too = edit->borrows_file;
+    int rc = dev_open_overlay(edit->file, &edit->overlay, err);
+    if (rc == 0)
+        rc = stack_open(edit->file, &stack_options, &edit->before, err);
+    for (size_t i = 0; rc == 0 && i < edit->before->n_layers; i++)
+        if (edit->before->layers[i].image != NULL)
+            rc = add_layer(edit, &edit->before->layers[i], err);
+    return rc;
+}
+
 int edit_open(const char *name, const struct inspect_options *options, bool writable, struct edit *ret,
               struct plat_err *err)
 {
     struct edit edit = {.name = name, .options = options};
-    struct stack_options stack_options = options->stack;
-    stack_options.degraded = true;
     int rc = dev_open_file(name, writable, &edit.file, err);
     if (rc == 0 && writable)
         rc = dev_lock(edit.file, err);
     if (rc == 0)
-        rc = dev_open_overlay(edit.file, &edit.overlay, err);
-    if (rc == 0)
-        rc = stack_open(edit.file, &stack_options, &edit.before, err);
+        rc = open_layers(&edit, err);
     if (rc == 0)
         rc = inspect_recognised(edit.before, options, err);
-    for (size_t i = 0; rc == 0 && i < edit.before->n_layers; i++)
-        if (edit.before->layers[i].image != NULL)
-            rc = add_layer(&edit, &edit.before->layers[i], err);
+    if (rc != 0) {
+        edit_close(&edit);
+        return rc;
+    }
+    *ret = edit;
+    return 0;
+}
+
+int edit_open_dev(struct plat_dev *dev, const char *name, const struct inspect_options *options,
+                  struct edit *ret, struct plat_err *err)
+{
+    struct edit edit = {.name = name, .options = options, .file = dev, .borrows_file = true};
+    int rc = open_layers(&edit, err);
     if (rc != 0) {
         edit_close(&edit);
         return rc;
@@ -109,7 +130,8 @@ void edit_close(struct edit *edit)
     if (edit->before != NULL)
         stack_close(edit->before);
     dev_close(edit->overlay);
-    dev_close(edit->file);
+    if (!edit->borrows_file)
+        dev_close(edit->file);
     *edit = (struct edit){0};
 }
 

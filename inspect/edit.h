@@ -38,6 +38,11 @@ struct edit_touched {
     uint64_t index;
     enum edit_why why;
 };
+/* Paths, sorted bytewise. */
+struct edit_kept {
+    const char **paths;
+    size_t n;
+};
 struct edit {
     const char *name;
     const struct inspect_options *options;
@@ -49,12 +54,16 @@ struct edit {
     size_t n_touched, cap_touched;
     struct range *set; /* bytes that edit_set wrote: derived ones among them are not computed again */
     size_t n_set;
-    bool no_seal;
-    struct strbuf path; /* of what is at hand */
+    bool no_seal, borrows_file;
+    const struct edit_kept *kept; /* structures that sealing leaves alone; NULL: none */
+    struct strbuf path;           /* of what is at hand */
 };
 
 int edit_open(const char *name, const struct inspect_options *options, bool writable, struct edit *ret,
               struct plat_err *err);
+/* The same over a device that stays the caller's, and may hold nothing that is recognised. */
+int edit_open_dev(struct plat_dev *dev, const char *name, const struct inspect_options *options,
+                  struct edit *ret, struct plat_err *err);
 void edit_close(struct edit *edit);
 /* "PATH=VALUE"; paths are those of the image as it is in the file. PLAT_EINVALID when the value does not fit, or PATH is derived and no_seal is not set. */
 int edit_set(struct edit *edit, const char *assignment, struct plat_err *err);

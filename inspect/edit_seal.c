@@ -142,10 +142,21 @@ int edit_seal_inst(struct edit *edit, const struct edit_layer *layer, const stru
 
 /* ---- a pass ---- */
 
+static int compare_path(const void *key, const void *element)
+{
+    return strcmp(key, *(const char *const *)element);
+}
+
 static bool selected(const struct seal *seal, const struct edit_layer *layer, const char *path)
 {
-    enum path_relation relation =
-        seal->path == NULL ? PATH_INSIDE : path_relate(seal->path, edit_path(seal->edit, layer, path));
+    const struct edit_kept *kept = seal->edit->kept;
+    if (seal->path == NULL && kept == NULL)
+        return true;
+    const char *full = edit_path(seal->edit, layer, path);
+    if (kept != NULL && kept->n > 0 &&
+        bsearch(full, kept->paths, kept->n, sizeof *kept->paths, compare_path) != NULL)
+        return false;
+    enum path_relation relation = seal->path == NULL ? PATH_INSIDE : path_relate(seal->path, full);
     return relation == PATH_INSIDE || relation == PATH_SAME;
 }
 
@@ -188,6 +199,8 @@ static int mirror_run(struct seal *seal, const struct edit_layer *layer, const s
         (void)snprintf(path, sizeof path, "%s[%llu]", entry->name, (unsigned long long)index);
         inst.path = path;
     }
+    if (!selected(seal, layer, inst.path))
+        return 0;
     seal->moved = true;
     return edit_put(seal->edit, layer, &inst, run, bytes, EDIT_MIRROR, seal->err);
 }
@@ -290,7 +303,7 @@ static int seal_maps(struct seal *seal)
         }
         image_invalidate(layer->after);
         for (size_t k = 0; rc == 0 && k < layout->n_map; k++)
-            if (layout->map[k].mirror != NULL && selected(seal, layer, layout->map[k].name))
+            if (layout->map[k].mirror != NULL)
                 rc = seal_mirror(seal, layer, &layout->map[k]);
     }
     return rc;

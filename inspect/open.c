@@ -105,16 +105,17 @@ int inspect_recognised(const struct stack *stack, const struct inspect_options *
     return recognised(stack) ? 0 : nothing_recognised(stack, options, err);
 }
 
-int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
-                 struct inspect_image *ret, struct plat_err *err)
+static int open_image(const char *name, const struct inspect_options *options, bool degraded, bool any,
+                      struct inspect_image *ret, struct plat_err *err)
 {
     struct inspect_image image = {.name = name};
     struct stack_options stack_options = options->stack;
     stack_options.degraded = degraded;
+    stack_options.unknown_too = any;
     int r = dev_open_file(name, false, &image.dev, err);
     if (r == 0)
         r = stack_open(image.dev, &stack_options, &image.stack, err);
-    if (r == 0)
+    if (r == 0 && !any)
         r = inspect_recognised(image.stack, options, err);
     if (r != 0) {
         err_image(err, name);
@@ -123,6 +124,18 @@ int inspect_open(const char *name, const struct inspect_options *options, bool d
     }
     *ret = image;
     return 0;
+}
+
+int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
+                 struct inspect_image *ret, struct plat_err *err)
+{
+    return open_image(name, options, degraded, false, ret, err);
+}
+
+int inspect_open_any(const char *name, const struct inspect_options *options, struct inspect_image *ret,
+                     struct plat_err *err)
+{
+    return open_image(name, options, true, true, ret, err);
 }
 
 void inspect_close(struct inspect_image *image)

@@ -46,6 +46,9 @@ struct inspect_image {
  * for. err's image is set. */
 int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
                  struct inspect_image *ret, struct plat_err *err);
+/* Also where nothing is recognised; degraded. */
+int inspect_open_any(const char *name, const struct inspect_options *options, struct inspect_image *ret,
+                     struct plat_err *err);
 /* PLAT_EUNSUPPORTED, naming what was looked for, when the layers show nothing that can be talked about. */
 int inspect_recognised(const struct stack *stack, const struct inspect_options *options,
                        struct plat_err *err);

@@ -45,6 +45,7 @@ struct stack_options {
     const char *partition;
     uint32_t sector_bytes;       /* 0: find out */
     bool degraded;               /* keep going over damage */
+    bool unknown_too;            /* no layers where nothing is known, instead of PLAT_EUNSUPPORTED */
     const struct layout *schema; /* --schema: use it where it matches (or on the whole image); NULL: none */
     const struct param_setting *settings; /* of the schema's parameters; may be NULL */
     size_t n_settings;
