@@ -92,11 +92,11 @@ static bool recognised(const struct stack *stack)
     return false;
 }
 
-static int nothing_recognised(const struct inspect_image *image, const struct inspect_options *options,
+static int nothing_recognised(const struct stack *stack, const struct inspect_options *options,
                               struct plat_err *err)
 {
-    for (size_t i = 0; i < image->stack->n_layers; i++) {
-        const struct stack_layer *layer = &image->stack->layers[i];
+    for (size_t i = 0; i < stack->n_layers; i++) {
+        const struct stack_layer *layer = &stack->layers[i];
         if (layer->refusal[0] != '\0')
             return err_set(err, PLAT_EUNSUPPORTED, "%s", layer->refusal);
     }
@@ -119,17 +119,23 @@ static int nothing_recognised(const struct inspect_image *image, const struct in
     return r;
 }
 
-int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
-                 struct inspect_image *ret, struct plat_err *err)
+int inspect_recognised(const struct stack *stack, const struct inspect_options *options, struct plat_err *err)
+{
+    return recognised(stack) ? 0 : nothing_recognised(stack, options, err);
+}
+
+static int open_image(const char *name, const struct inspect_options *options, bool degraded, bool any,
+                      struct inspect_image *ret, struct plat_err *err)
 {
     struct inspect_image image = {.name = name};
     struct stack_options stack_options = options->stack;
     stack_options.degraded = degraded;
+    stack_options.unknown_too = any;
     int r = dev_open_file(name, false, &image.dev, err);
     if (r == 0)
         r = stack_open(image.dev, &stack_options, &image.stack, err);
-    if (r == 0 && !recognised(image.stack))
-        r = nothing_recognised(&image, options, err);
+    if (r == 0 && !any)
+        r = inspect_recognised(image.stack, options, err);
     if (r != 0) {
         err_image(err, name);
         inspect_close(&image);
@@ -137,6 +143,18 @@ int inspect_open(const char *name, const struct inspect_options *options, bool d
     }
     *ret = image;
     return 0;
+}
+
+int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
+                 struct inspect_image *ret, struct plat_err *err)
+{
+    return open_image(name, options, degraded, false, ret, err);
+}
+
+int inspect_open_any(const char *name, const struct inspect_options *options, struct inspect_image *ret,
+                     struct plat_err *err)
+{
+    return open_image(name, options, true, true, ret, err);
 }
 
 void inspect_close(struct inspect_image *image)

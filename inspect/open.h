@@ -50,6 +50,12 @@ struct inspect_image {
  * for. err's image is set. */
 int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
                  struct inspect_image *ret, struct plat_err *err);
+/* Also where nothing is recognised; degraded. */
+int inspect_open_any(const char *name, const struct inspect_options *options, struct inspect_image *ret,
+                     struct plat_err *err);
+/* PLAT_EUNSUPPORTED, naming what was looked for, when the layers show nothing that can be talked about. */
+int inspect_recognised(const struct stack *stack, const struct inspect_options *options,
+                       struct plat_err *err);
 void inspect_close(struct inspect_image *image);
 
 /* The layer called `prefix` (or by its alias p<N>, or, alone behind -p, by its partition's name); NULL: none.

@@ -545,6 +545,8 @@ int stack_open(struct plat_dev *dev, const struct stack_options *options, struct
     stack->dev = dev;
     stack->sector_bytes = options->sector_bytes != 0 ? options->sector_bytes : 512;
     int rc = open_layers(stack, options, err);
+    if (rc == PLAT_EUNSUPPORTED && options->unknown_too && stack->n_layers == 0)
+        rc = 0;
     if (rc != 0) {
         err_image(err, dev->name);
         stack_close(stack);

@@ -51,6 +51,8 @@ int image_map_beside(struct image *image, const struct map_entry *entry, uint64_
 
 /* Raw integer of a field's element; the caller has checked that the field is one. */
 uint64_t field_load(const struct inst *inst, const struct field *field, uint32_t offset, uint64_t index);
+/* Writes a number into p as the field has it there; a member of a bits type leaves the bits around it alone. */
+void field_store(const struct field *field, uint8_t *p, uint64_t number);
 /* UTF-16 to UTF-8; lone surrogates become U+FFFD. Ends at NUL where the padding rule says so. */
 void utf16_to_text(const uint8_t *bytes, uint64_t units, bool big_endian, bool stop_at_nul,
                    struct strbuf *ret);

@@ -101,6 +101,8 @@ struct value {
 /* Decodes element `index` of a field (not of REPR_TYPE). */
 int inst_value(const struct inst *inst, const struct field *field, uint64_t index, struct value *ret,
                struct plat_err *err);
+/* An element of a field from its bytes alone; its inst is NULL and its place empty. */
+void value_from_bytes(const struct field *field, const uint8_t *bytes, size_t n, struct value *ret);
 /* Number of elements (arrays) or 1. */
 int inst_count(const struct inst *inst, const struct field *field, uint64_t *ret, struct plat_err *err);
 /* As people read it: 'EFI PART', 0x00010000, esp, 2026-11-21 10:00:00, 4 (boot|hidden). No unit. */
@@ -147,8 +149,41 @@ int inst_init(const struct type *type, uint8_t *bytes, size_t n, struct plat_err
 /* Set one field from text as value_text prints it (numbers, enum names, guid, text). Validates range, not rules. */
 int inst_set(const struct inst *inst, const struct field *field, uint64_t index, const char *text,
              uint8_t *bytes, struct plat_err *err);
+/* Bits in a value: a member of its bits type, or a flag of its flag set (the other one is NULL); as inst_set. */
+int inst_set_bits(const struct inst *inst, const struct field *field, uint64_t index,
+                  const struct field *member, const struct enum_value *flag, const char *text, uint8_t *bytes,
+                  struct plat_err *err);
 /* Recompute every derived field of the instance in dependency order. `bytes` is inst->bytes, writable. */
 int inst_seal(const struct inst *inst, uint8_t *bytes, struct plat_err *err);
+
+/* What a derived field should hold, and whether it does. */
+enum { DERIVED_MAX_BYTES = 64, FOLLOW_MAX_BYTES = 4096 };
+struct derived {
+    const struct field *field;
+    uint64_t index;
+    struct range place; /* as in struct value */
+    bool stale;
+    uint8_t bytes[DERIVED_MAX_BYTES];
+};
+/* Is the field derived here: does it have a rule, and does its "when" hold? */
+bool inst_is_derived(const struct inst *inst, const struct field *field);
+int inst_derived(const struct inst *inst, const struct field *field, uint64_t index, struct derived *ret,
+                 struct plat_err *err);
+/* Each derived field of a structure and those nested in it, the inner ones first. What cannot be computed, because
+ * a number leads astray, is left out; PLAT_EIO and PLAT_ENOMEM fail. */
+typedef int (*derived_fn)(void *ctx, const struct inst *inst, const struct derived *derived);
+int inst_each_derived(const struct inst *inst, derived_fn fn, void *ctx, struct plat_err *err);
+
+/* What a "follows" of the layout says. PLAT_ENOTFOUND, without a message, where it does not apply or cannot be
+ * computed. */
+struct follow_value {
+    const struct follow *follow;
+    struct range place; /* in the image */
+    bool stale;
+    uint8_t bytes[FOLLOW_MAX_BYTES];
+};
+int image_follow(struct image *image, const struct follow *follow, struct follow_value *ret,
+                 struct plat_err *err);
 
 /* ---- walking ---- */
 

@@ -8,7 +8,8 @@
  *     "identify": [ { "at": EXPR, "bytes": "text" | "hex:55aa" } ],     any one matching identifies the format
  *     "types":    { NAME: TYPE },
  *     "map":      [ MAP ],
- *     "rules":    [ RULE ] }
+ *     "rules":    [ RULE ],
+ *     "follows":  [ { "of": NAME.FIELD | NAME, "is": EXPR, "when": EXPR } ] }  written by seal, across structures
  *
  * TYPE, by "kind":
  *   struct  { "kind": "struct", "size": N, "doc": D, "endian": E, "fields": [FIELD], "rules": [RULE] }
@@ -256,6 +257,17 @@ struct map_entry {
     const char *const *refused_by;
 };
 
+/* What follows from another structure and is written when that one changes. Rules say what a wrong one means. */
+struct follow {
+    const char *of; /* as written: "backup.disk_guid" */
+    const struct map_entry *entry;
+    uint64_t index;            /* of an array's element */
+    const struct field *field; /* NULL: the whole structure */
+    const struct expr *is;
+    const char *is_text;
+    const struct expr *when; /* NULL: always */
+};
+
 struct layout {
     const char *name;
     const char *title;
@@ -274,6 +286,8 @@ struct layout {
     size_t n_map;
     const struct rule *rules;
     size_t n_rules;
+    const struct follow *follows;
+    size_t n_follows;
     struct arena arena;
 };
 

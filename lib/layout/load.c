@@ -357,8 +357,8 @@ static int load_head(struct loader *ld, json_t *json)
     l->title = l->spec = l->doc = l->drawing = "";
     if (!json_is_object(json))
         return load_fail(ld, "a layout must be a JSON object");
-    int rc =
-        load_keys(ld, json, "$schema layout title spec doc drawing endian params identify types map rules");
+    int rc = load_keys(
+        ld, json, "$schema layout title spec doc drawing endian params identify types map rules follows");
     if (rc == 0)
         rc = load_text(ld, json, "layout", &l->name);
     if (rc == 0 && l->name == NULL)
@@ -400,6 +400,8 @@ static int load_body(struct loader *ld, json_t *json)
         if (rc == 0)
             load_pop(ld, mark);
     }
+    if (rc == 0)
+        rc = load_follows(ld, json_object_get(json, "follows"));
     return rc == 0 ? load_resolve(ld) : rc;
 }
 

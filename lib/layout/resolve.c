@@ -386,5 +386,13 @@ int load_resolve(struct loader *ld)
         if (rc == 0)
             load_pop(ld, mark);
     }
+    for (size_t i = 0; rc == 0 && i < l->n_follows; i++) {
+        size_t mark = load_push(ld, ".follows[%zu]", i);
+        rc = resolve_value(ld, &top, l->follows[i].is, ".is");
+        if (rc == 0)
+            rc = resolve_value(ld, &top, l->follows[i].when, ".when");
+        if (rc == 0)
+            load_pop(ld, mark);
+    }
     return rc == 0 ? resolve_rules(ld, &top, l->rules, l->n_rules, ".rules") : rc;
 }

@@ -352,3 +352,16 @@ void value_json(const struct value *v, struct strbuf *ret)
     else
         json_number(v->number, v->field->repr == REPR_SINT, ret);
 }
+
+void value_from_bytes(const struct field *field, const uint8_t *bytes, size_t n, struct value *ret)
+{
+    struct value v = {.field = field, .bytes = bytes, .n = n};
+    v.is_number = field->repr == REPR_UINT || field->repr == REPR_SINT || field->repr == REPR_BOTH;
+    if (v.is_number && field->repr == REPR_BOTH)
+        v.number = load_uint(bytes, field->width_bytes, false);
+    else if (v.is_number)
+        v.number = load_uint(bytes, field->width_bytes, field->big_endian);
+    if (field->repr == REPR_SINT)
+        v.number = sign_extend_u64(v.number, field->width_bytes);
+    *ret = v;
+}
