@@ -120,36 +120,39 @@ static int open_schema(struct stack_layer *layer, const struct layout *schema,
     return image_open(schema, layer->dev, settings.list, settings.n, &layer->image, err);
 }
 
-static bool schema_matches(const struct layout *schema, const struct stack_options *options,
-                           struct plat_dev *dev, uint32_t sector_bytes)
+/* schema: NULL matches nothing. */
+static int schema_matches(const struct layout *schema, const struct stack_options *options,
+                          struct plat_dev *dev, uint32_t sector_bytes, bool *ret, struct plat_err *err)
 {
     struct schema_settings settings;
-    if (schema == NULL || schema->n_identify == 0)
-        return false;
+    *ret = false;
+    if (schema == NULL)
+        return 0;
     collect_settings(schema, options, sector_bytes, &settings);
-    return layout_matches(schema, dev, settings.list, settings.n);
+    return layout_matches(schema, dev, settings.list, settings.n, ret, err);
 }
 
 /* What no driver knows: the user's own layouts first, then those that are built in and have no driver. */
 static int find_schema(const struct stack_options *options, struct plat_dev *dev, uint32_t sector_bytes,
                        const struct layout **ret, struct plat_err *err)
 {
-    const struct layout *found = NULL;
-    for (size_t i = 0; found == NULL && i < options->n_schemas; i++)
-        if (schema_matches(options->schemas[i], options, dev, sector_bytes))
-            found = options->schemas[i];
-    for (size_t i = 0; found == NULL && i < n_embedded_schemas; i++) {
-        const struct layout *layout;
+    const struct layout *layout = NULL;
+    bool found = false;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && !found && i < options->n_schemas; i++) {
+        layout = options->schemas[i];
+        rc = schema_matches(layout, options, dev, sector_bytes, &found, err);
+    }
+    for (size_t i = 0; rc == 0 && !found && i < n_embedded_schemas; i++) {
         if (!fs_layout_is_alone(embedded_schemas[i].name))
             continue;
-        int rc = fs_layout(embedded_schemas[i].name, &layout, err);
-        if (rc != 0)
-            return rc;
-        if (schema_matches(layout, options, dev, sector_bytes))
-            found = layout;
+        rc = fs_layout(embedded_schemas[i].name, &layout, err);
+        if (rc == 0)
+            rc = schema_matches(layout, options, dev, sector_bytes, &found, err);
     }
-    *ret = found;
-    return 0;
+    if (rc == 0)
+        *ret = found ? layout : NULL;
+    return rc;
 }
 
 static int collect_partition(void *ctx, const struct table_partition *partition)
@@ -253,8 +256,12 @@ static int open_partition(struct stack *stack, const struct table_partition *par
     if ((rc = dev_open_window(stack->dev, window, &layer->dev, err)) != 0)
         return rc;
     layer->owns_dev = true;
-    if (options->schema != NULL &&
-        (bare_prefix || schema_matches(options->schema, options, layer->dev, stack->sector_bytes)))
+    bool matches = bare_prefix && options->schema != NULL;
+    if (!matches)
+        rc = schema_matches(options->schema, options, layer->dev, stack->sector_bytes, &matches, err);
+    if (rc != 0)
+        return rc;
+    if (matches)
         return open_schema(layer, options->schema, options, stack->sector_bytes, err);
     const struct fs_open_options open_options = {.sector_bytes = stack->sector_bytes,
                                                  .degraded = options->degraded};
@@ -496,13 +503,19 @@ static int open_layers(struct stack *stack, const struct stack_options *options,
 {
     /* 1. The user's own layout, where it says that it fits the whole image. */
     const struct layout *schema = options->schema;
-    if (options->partition == NULL && schema_matches(schema, options, stack->dev, options->sector_bytes))
+    bool matches = false;
+    int rc = options->partition != NULL
+                 ? 0
+                 : schema_matches(schema, options, stack->dev, options->sector_bytes, &matches, err);
+    if (rc != 0)
+        return rc;
+    if (matches)
         return open_whole_schema(stack, schema, options, err);
     /* 2. What the drivers know. */
     const struct fs_open_options open_options = {.sector_bytes = options->sector_bytes,
                                                  .degraded = options->degraded};
     struct survey survey;
-    int rc = survey_device(stack->dev, &open_options, &survey, err);
+    rc = survey_device(stack->dev, &open_options, &survey, err);
     if (rc != 0)
         return rc;
     const struct fs_driver *best = survey.best < n_fs_drivers ? fs_drivers[survey.best] : NULL;

@@ -106,24 +106,42 @@ void image_invalidate(struct image *image)
     }
 }
 
-bool layout_matches(const struct layout *layout, struct plat_dev *dev, const struct param_setting *settings,
-                    size_t n_settings)
+static int identify_matches(const struct eval *ctx, const struct identify *id, bool *ret,
+                            struct plat_err *err)
 {
-    struct image *image;
+    struct plat_dev *dev = ctx->image->dev;
+    uint64_t at = 0;
+    uint8_t bytes[256];
+    int rc = eval_u64(ctx, id->at, &at, err);
+    if (rc != 0 || id->n > sizeof bytes || !range_within((struct range){at, id->n}, dev->size_bytes))
+        return rc;
+    rc = dev_read(dev, at, bytes, id->n, err);
+    *ret = rc == 0 && memcmp(bytes, id->bytes, id->n) == 0;
+    return rc;
+}
+
+int layout_matches(const struct layout *layout, struct plat_dev *dev, const struct param_setting *settings,
+                   size_t n_settings, bool *ret, struct plat_err *err)
+{
+    struct image *image = NULL;
+    struct plat_err why = {0};
     bool found = false;
-    if (layout->n_identify == 0 || image_open(layout, dev, settings, n_settings, &image, NULL) != 0)
-        return false;
-    struct eval ctx = {.image = image};
-    for (size_t i = 0; !found && i < layout->n_identify; i++) {
-        const struct identify *id = &layout->identify[i];
-        uint64_t at;
-        uint8_t bytes[256];
-        found = eval_u64(&ctx, id->at, &at, NULL) == 0 && id->n <= sizeof bytes &&
-                range_within((struct range){at, id->n}, dev->size_bytes) &&
-                dev_read(dev, at, bytes, id->n, NULL) == 0 && memcmp(bytes, id->bytes, id->n) == 0;
+    int rc =
+        layout->n_identify == 0 ? PLAT_EINVALID : image_open(layout, dev, settings, n_settings, &image, &why);
+    if (rc == 0) {
+        const struct eval ctx = {.image = image};
+        for (size_t i = 0; !found && rc != PLAT_EIO && rc != PLAT_ENOMEM && i < layout->n_identify; i++)
+            rc = identify_matches(&ctx, &layout->identify[i], &found, &why);
+        image_close(image);
     }
-    image_close(image);
-    return found;
+    /* An expression that cannot be evaluated over these bytes does not fit them. */
+    if (rc == PLAT_EIO || rc == PLAT_ENOMEM) {
+        if (err != NULL)
+            *err = why;
+        return rc;
+    }
+    *ret = found;
+    return 0;
 }
 
 static int find_place(struct image *image, const struct map_entry *entry, struct map_place *ret,

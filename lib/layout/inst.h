@@ -30,9 +30,9 @@ int image_open(const struct layout *layout, struct plat_dev *dev, const struct p
 void image_close(struct image *image);
 /* Forget cached map bytes (after a write). */
 void image_invalidate(struct image *image);
-/* Does any of the layout's identify patterns match? */
-bool layout_matches(const struct layout *layout, struct plat_dev *dev, const struct param_setting *settings,
-                    size_t n_settings);
+/* Does any of the layout's identify patterns match? Fails only where the device or memory does. */
+int layout_matches(const struct layout *layout, struct plat_dev *dev, const struct param_setting *settings,
+                   size_t n_settings, bool *ret, struct plat_err *err);
 
 /* ---- instances ---- */
 
