@@ -115,6 +115,7 @@ help:
 	'make coverage    line coverage of lib/ and formats/; fails below 85%' \
 	'make bench       side by side with genimage and mkfs.fat + mcopy; writes BENCHMARKS.md' \
 	'make bench-squashfs  SquashFS beside mksquashfs and gensquashfs; TREES="/usr/share ..."' \
+	'make bench-squashfs-read  reading it beside unsquashfs and the bare codec; TREES likewise' \
 	'make golden-update   accept changed generated code' \
 	'make clean'
 

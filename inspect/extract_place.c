@@ -127,7 +127,10 @@ int place_enter(struct place *parent, const char *name, struct place **ret, stru
         return err_nomem(err, "extracting");
     if (enter(place) != 0) {
         const int saved = errno;
-        place_unref(place);
+        parent->refs--;
+        place_close_fd(place);
+        free(place->name);
+        free(place);
         return err_sys(err, saved,
                        saved == ELOOP || saved == ENOTDIR
                            ? "the target holds something else where the directory should be"
@@ -159,12 +162,11 @@ static int make_target(const char *target, struct place **ret, struct plat_err *
     }
     if (rc == 0 && above->fd < 0)
         rc = err_sys(err, errno, "cannot make the directory %.200s", target);
+    if (rc == 0 && faccessat(above->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = err_set(err, PLAT_EINVALID,
+                     "%.200s is a link that leads nowhere: no directory can be made there", target);
     if (rc == 0)
         rc = place_enter(above, name, ret, err);
-    if (rc == 0 && !(*ret)->made) { /* a link that leads nowhere, or made by somebody else just now */
-        place_unref(*ret);
-        rc = err_set(err, PLAT_EINVALID, "%.200s is not a directory, and none can be made there", target);
-    }
     place_unref(above);
     free(path);
     return rc;

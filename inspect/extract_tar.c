@@ -196,7 +196,7 @@ static int tar_entry(struct extract_sink *sink, const struct extract_entry *entr
         r = first_names_get(&s->firsts, entry->node, &first, &new, &why);
     if (r == 0 && first != NULL && new)
         r = first_name_set(first, NULL, entry->path, &why);
-    if (r == 0 && !new)
+    if (r == 0 && first != NULL && !new)
         r = put_header(s, entry, NULL, first->name, &why);
     else if (r == 0 && stat->kind == TREE_FILE)
         r = put_content(s, entry, &why);

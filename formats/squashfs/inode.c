@@ -125,7 +125,8 @@ static void decode_file(const uint8_t *buf, uint32_t block_bytes, struct sq_inod
         ret->fragment == SQ_NONE ? div_up_u64(ret->size_bytes, block_bytes) : ret->size_bytes / block_bytes;
 }
 
-static void decode_other(const uint8_t *buf, uint16_t type, struct sq_inode *ret)
+/* buf has INODE_FIXED_BYTES, whatever the kind. */
+static void decode_other(const uint8_t *buf, struct sq_inode *ret)
 {
     struct squashfs_symlink_head link = {NULL};
     struct squashfs_device device = {NULL};
@@ -134,22 +135,22 @@ static void decode_other(const uint8_t *buf, uint16_t type, struct sq_inode *ret
     struct squashfs_extended_pipe extended_pipe = {NULL};
     switch (ret->type) {
     case SQUASHFS_ENTRY_TYPE_SYMLINK:
-        (void)squashfs_symlink_head_view(buf, fixed_bytes(type), &link);
+        (void)squashfs_symlink_head_view(buf, INODE_FIXED_BYTES, &link);
         ret->links = squashfs_symlink_head_links(link);
         ret->target_bytes = squashfs_symlink_head_target_bytes(link);
         break;
     case SQUASHFS_ENTRY_TYPE_BLOCK_DEVICE:
     case SQUASHFS_ENTRY_TYPE_CHAR_DEVICE:
-        (void)squashfs_device_view(buf, fixed_bytes(type), &device);
+        (void)squashfs_device_view(buf, INODE_FIXED_BYTES, &device);
         ret->links = squashfs_device_links(device);
         ret->device = squashfs_device_device(device);
-        if (ret->extended && squashfs_extended_device_view(buf, fixed_bytes(type), &extended_device))
+        if (ret->extended && squashfs_extended_device_view(buf, INODE_FIXED_BYTES, &extended_device))
             ret->xattr = squashfs_extended_device_xattr(extended_device);
         break;
     default:
-        (void)squashfs_pipe_view(buf, fixed_bytes(type), &pipe);
+        (void)squashfs_pipe_view(buf, INODE_FIXED_BYTES, &pipe);
         ret->links = squashfs_pipe_links(pipe);
-        if (ret->extended && squashfs_extended_pipe_view(buf, fixed_bytes(type), &extended_pipe))
+        if (ret->extended && squashfs_extended_pipe_view(buf, INODE_FIXED_BYTES, &extended_pipe))
             ret->xattr = squashfs_extended_pipe_xattr(extended_pipe);
         break;
     }
@@ -233,7 +234,7 @@ static int decode(const struct sq_cursor *cursor, const uint8_t *buf, uint16_t t
     else if (inode.type == SQUASHFS_ENTRY_TYPE_FILE)
         decode_file(buf, cursor->vol->super.block_bytes, &inode);
     else
-        decode_other(buf, type, &inode);
+        decode_other(buf, &inode);
     int rc = check(cursor, &inode, err);
     if (rc == 0)
         *ret = inode;

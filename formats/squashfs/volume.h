@@ -7,8 +7,9 @@
  *             attributes
  *   walk*.c   everything with its place; check*.c: what a description cannot say; scrub.c: every block
  *
- * Reading is safe in several threads at once: what is shared is the two caches and the idle workers, each behind a mutex.
- * Memory is bounded whatever the image holds: 64 metadata blocks, 8 blocks of contents, and what check and walk say.
+ * Reading is safe in several threads at once: what changes is the two caches, the spots and the idle workers, behind one mutex.
+ * Memory is bounded: 64 metadata blocks, 8 blocks of contents, 8 bytes for each block of a table that is read by number, and what
+ * check and walk say.
  *
  * A node is the reference of its inode: the metadata block from the start of the table, and the byte in it. */
 #ifndef PLAT_FORMATS_SQUASHFS_VOLUME_H
@@ -102,8 +103,9 @@ struct volume {
     struct plat_err fault;
     struct sq_super super;
     struct sq_table tables[SQ_TABLES];
-    uint32_t *id_list;              /* super.ids */
-    uint64_t *index_list[SQ_TABLES]; /* of tables that are read by number: where their blocks are; NULL: not known */
+    uint32_t *id_list; /* super.ids */
+    uint64_t *index_list
+        [SQ_TABLES]; /* of tables that are read by number: where their blocks are; NULL: not known */
 
     pthread_mutex_t lock; /* of all that follows */
     uint64_t clock;
@@ -154,7 +156,7 @@ int sq_seek(struct volume *vol, const struct sq_table *table, uint64_t offset, u
             struct sq_cursor *ret, struct plat_err *err);
 /* n bytes at a place, where the cache has them in one block, without copying all of that; false: it has not, sq_seek can tell. */
 bool sq_peek(struct volume *vol, const struct sq_table *table, uint64_t offset, uint32_t at, uint8_t *buf,
-                 uint32_t n);
+             uint32_t n);
 /* The same by reference: the block counts from the start of the table. */
 int sq_seek_ref(struct volume *vol, enum sq_table_id id, uint64_t ref, struct sq_cursor *ret,
                 struct plat_err *err);
@@ -279,7 +281,8 @@ int sq_data_check(const struct volume *vol, uint64_t offset, uint32_t word, stru
 int sq_word_take(struct sq_cursor *cursor, uint32_t *ret, struct plat_err *err);
 int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                   struct plat_err *err);
-int squashfs_next_data(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret, struct plat_err *err);
+int squashfs_next_data(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret,
+                       struct plat_err *err);
 
 /* ---- pieces.c ---- */
 
