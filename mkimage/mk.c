@@ -63,6 +63,11 @@ static const struct option_desc mk_options[] = {
     {.name = "pack",
      .kind = OPTION_FLAG,
      .doc = "what is alike shares blocks, as -O pack=yes: a smaller image, slower to make (squashfs)"},
+    {.name = "memory",
+     .kind = OPTION_TEXT,
+     .argument = "SIZE",
+     .doc = "the most memory that making the image may take, as -O memory=SIZE (squashfs)",
+     .complete = COMPLETE_NONE},
     {.letter = 'O',
      .name = "option",
      .kind = OPTION_LIST,
@@ -321,13 +326,15 @@ static int choose_source(const struct cli *cli, struct mk *mk, struct plat_err *
 static int read_options(const struct cli *cli, struct mk *mk, json_t **ret, struct plat_err *err)
 {
     const char *const *extra = NULL;
-    const char *preset = cli_text(cli, "preset");
+    const char *preset = cli_text(cli, "preset"), *memory = cli_text(cli, "memory");
     size_t n_extra = cli_list(cli, "option", &extra);
     int rc = maker_options_parse(extra, n_extra, ret, err);
     if (rc == 0 && preset != NULL && json_object_set_new(*ret, "preset", json_string(preset)) != 0)
         rc = err_set(err, PLAT_EINVALID, "--preset: \"%.80s\" is not UTF-8", preset);
     if (rc == 0 && cli_flag(cli, "pack") && json_object_set_new(*ret, "pack", json_string("yes")) != 0)
         rc = err_nomem(err, "reading options");
+    if (rc == 0 && memory != NULL && json_object_set_new(*ret, "memory", json_string(memory)) != 0)
+        rc = err_set(err, PLAT_EINVALID, "--memory: \"%.80s\" is not UTF-8", memory);
     mk->options.compact = cli_flag(cli, "compact");
     if (rc == 0 && mk->options.compact && !mk->driver->maker->compacts)
         rc = err_set(err, PLAT_EINVALID, "--compact: %s keeps nothing free by itself; leave it out",

@@ -176,8 +176,8 @@ bench-squashfs-read:
 .PHONY: bench-squashfs
 bench-squashfs:
 	@sh tests/deps.sh bench
-	@$(MAKE) --no-print-directory all
-	@PLAT=$(abspath $(B)/plat) bash tests/bench/squashfs.sh $(TREES)
+	@$(MAKE) --no-print-directory all $(B)/bench/codec_floor
+	@PLAT=$(abspath $(B)/plat) CODEC_FLOOR=$(abspath $(B)/bench/codec_floor) TREES=$(TREES) bash tests/bench/squashfs.sh
 .PHONY: bench
 bench:
 	@sh tests/deps.sh bench

@@ -6,6 +6,7 @@
  *   make_data.c     contents: blocks and fragments, through lib/par
  *   make_twin.c     equal files and equal runs of blocks, which are stored once
  *   make_pack.c     the order in which tails are stored, if what is alike is to share blocks; make_likeness.c: what is alike
+ *   make_memory.c   how much memory all of this takes
  *   make_meta.c     metadata blocks, and tables of them
  *   make_ids.c      users and groups
  *   make_xattr.c    extended attributes
@@ -15,8 +16,7 @@
  * inodes of what it holds, side by side, and then its listing, which names them. Contents lie in the same order, so what
  * is listed together is read together.
  *
- * Memory: the tree (lib/tree); 56 bytes a node and 64 a file; 4 bytes a block; the compressed directory table; and
- * par_jobs(threads) * 2 * block + (threads + 1) encoders (codec_encoder_memory_bytes) + 2 * block + 2 MiB.
+ * Memory: make_memory.c has the formula, and keeps to a cap.
  * The bytes of the image depend on the tree and on the options alone, not on the threads. */
 #ifndef PLAT_FORMATS_SQUASHFS_MAKE_H
 #define PLAT_FORMATS_SQUASHFS_MAKE_H
@@ -62,9 +62,10 @@ struct sqm_settings {
     bool keep_duplicates, exports, keep_owner, no_padding, keep_xattrs;
     bool has_root_mode;
     uint32_t root_mode;
-    unsigned n_threads; /* 0: one for each processor */
+    unsigned n_threads;    /* 0: one for each processor */
+    uint64_t memory_bytes; /* 0: as much as it takes */
 };
-enum { SQM_N_OPTIONS = 14 };
+enum { SQM_N_OPTIONS = 15 };
 extern const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS];
 int sqm_options_read(const struct make_options *options, struct sqm_settings *ret, struct plat_err *err);
 
@@ -127,6 +128,14 @@ static inline uint64_t sqm_file_blocks(const struct make_plan *plan, uint64_t si
     return has_fragment ? size_bytes / plan->settings.block_bytes
                         : div_up_u64(size_bytes, plan->settings.block_bytes);
 }
+
+/* ---- make_memory.c ---- */
+
+/* What making the image takes at most, the tree included, with so many threads (at least 1). */
+uint64_t sqm_memory_bytes(const struct make_plan *plan, unsigned n_threads);
+/* Chooses fewer threads where settings.memory_bytes asks for it; PLAT_EINVALID, with the least that would do, when it is too
+ * little for one. */
+int sqm_memory_settle(struct make_plan *plan, struct plat_err *err);
 
 /* ---- the image that is being made ---- */
 
@@ -216,7 +225,7 @@ enum {
     SQM_SAMPLE_RATE_LOG = 5, /* one place in 32 */
     SQM_WINDOW_TAILS = 16384,
     SQM_WINDOW_SAMPLES = 1 << 20,
-    SQM_NEIGHBOURS = 24, /* of each tail those that have most in common with it */
+    SQM_NEIGHBOURS = 48, /* of each tail those that have most in common with it */
     SQM_RANK_BITS = 16,
     SQM_RANK_MASK = 0xffff
 };

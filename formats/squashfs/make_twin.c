@@ -21,7 +21,7 @@ struct sqm_twins {
     const struct make_plan *plan;
     uint64_t *sizes; /* that more than one file has; ascending */
     size_t n_sizes;
-    struct sqm_file **slots;     /* open addressing, by hash */
+    uint32_t *slots;             /* open addressing, by hash: 1 + item */
     size_t n_slots;              /* a power of two, more than twice the files */
     struct known *known;         /* open addressing, by hash */
     size_t n_known, known_slots; /* a power of two, twice as many */
@@ -72,9 +72,12 @@ int sqm_twins_open(const struct make_plan *plan, struct sqm_twins **ret, struct 
     for (uint32_t i; twins->sizes != NULL && (i = sqm_files_next(&files)) != SQM_NONE;)
         twins->sizes[n++] = plan->items[i].node->size_bytes;
     const size_t n_files = twins->sizes != NULL ? sizes_settle(twins, n) : 0;
+    uint64_t *fewer = realloc(twins->sizes, (twins->n_sizes + 1) * sizeof *fewer);
+    if (fewer != NULL)
+        twins->sizes = fewer;
     twins->n_slots = slots_for(n_files);
     twins->known_slots = KNOWN_MIN;
-    twins->slots = calloc(twins->n_slots, sizeof(struct sqm_file *));
+    twins->slots = calloc(twins->n_slots, sizeof *twins->slots);
     twins->known = calloc(twins->known_slots, sizeof *twins->known);
     if (twins->sizes == NULL || twins->pieces == NULL || twins->slots == NULL || twins->known == NULL) {
         sqm_twins_close(twins);
@@ -89,7 +92,7 @@ void sqm_twins_close(struct sqm_twins *twins)
     if (twins == NULL)
         return;
     free(twins->sizes);
-    free((void *)twins->slots);
+    free(twins->slots);
     free(twins->known);
     free(twins->pieces);
     free(twins);
@@ -181,8 +184,8 @@ int sqm_twins_find(struct sqm_twins *twins, struct sqm_file *file, const uint8_t
     else
         rc = hash_file(twins, node, node->size_bytes, &file->hash, &zero, err);
     size_t slot = (size_t)file->hash & (twins->n_slots - 1);
-    for (; rc == 0 && twins->slots[slot] != NULL; slot = (slot + 1) & (twins->n_slots - 1)) {
-        struct sqm_file *old = twins->slots[slot];
+    for (; rc == 0 && twins->slots[slot] != 0; slot = (slot + 1) & (twins->n_slots - 1)) {
+        struct sqm_file *old = twins->plan->items[twins->slots[slot] - 1].has.file;
         const struct tree_node *old_node = twins->plan->items[old->item].node;
         bool same = false;
         if (old->hash == file->hash && old_node->size_bytes == node->size_bytes)
@@ -193,7 +196,7 @@ int sqm_twins_find(struct sqm_twins *twins, struct sqm_file *file, const uint8_t
         }
     }
     if (rc == 0)
-        twins->slots[slot] = file;
+        twins->slots[slot] = file->item + 1;
     return rc;
 }
 

@@ -22,6 +22,7 @@ enum {
     OPTION_ROOT_MODE,
     OPTION_PADDING,
     OPTION_THREADS,
+    OPTION_MEMORY,
     OPTION_NODE /* whoever makes the tree puts them in */
 };
 
@@ -74,6 +75,11 @@ const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS] = {
                             "compress in so many threads, 0 for one each processor (default); the image is "
                             "the same"},
     [OPTION_NODE] = {.name = "node", .argument = "PATH:TYPE:...[,...]", .doc = MAKE_OPTION_NODE_DOC},
+    [OPTION_MEMORY] =
+        {.name = "memory",
+         .argument = "SIZE",
+         .doc = "the most that making the image may take, the tree of names included: fewer threads "
+                "compress; the image is the same"},
 };
 
 static int read_codec(json_t *extra, struct sqm_settings *settings, struct plat_err *err)
@@ -95,16 +101,38 @@ static int read_codec(json_t *extra, struct sqm_settings *settings, struct plat_
     return rc == 0 ? 0 : err_prefix(err, "option compress");
 }
 
-/* A whole number of bytes, or text such as "128KiB". */
-static int read_block(json_t *value, uint32_t *ret, struct plat_err *err)
+/* A whole number of bytes, or text such as "128KiB"; *ret 0: it is neither. Absent: *ret stays. */
+static int read_size(json_t *extra, size_t option, uint64_t *ret, struct plat_err *err)
 {
+    json_t *value = json_object_get(extra, sqm_option_descs[option].name);
     uint64_t bytes = 0;
     if (value == NULL)
         return 0;
     if (json_is_integer(value) && json_integer_value(value) > 0)
         bytes = (uint64_t)json_integer_value(value);
     else if (json_is_string(value) && parse_size(json_string_value(value), &bytes, err) != 0)
-        return err_prefix(err, "option block-bytes");
+        return err_prefix(err, option == OPTION_BLOCK ? "option block-bytes" : "option memory");
+    *ret = bytes;
+    return 0;
+}
+
+static int read_memory(json_t *extra, uint64_t *ret, struct plat_err *err)
+{
+    uint64_t bytes = UINT64_MAX;
+    int rc = read_size(extra, OPTION_MEMORY, &bytes, err);
+    if (rc == 0 && bytes == 0)
+        rc = err_set(err, PLAT_EINVALID, "option memory: expected a size such as 64MiB");
+    if (rc == 0 && bytes != UINT64_MAX)
+        *ret = bytes;
+    return rc;
+}
+
+static int read_block(json_t *extra, uint32_t *ret, struct plat_err *err)
+{
+    uint64_t bytes = *ret;
+    int rc = read_size(extra, OPTION_BLOCK, &bytes, err);
+    if (rc != 0)
+        return rc;
     if (bytes < SQM_BLOCK_BYTES_MIN || bytes > SQM_BLOCK_BYTES_MAX || !is_pow2_u64(bytes))
         return err_set(err, PLAT_EINVALID,
                        "option block-bytes: expected a power of two from %d to %d, found %llu",
@@ -172,7 +200,9 @@ int sqm_options_read(const struct make_options *options, struct sqm_settings *re
     if (rc == 0)
         rc = read_codec(extra, &settings, err);
     if (rc == 0)
-        rc = read_block(json_object_get(extra, "block-bytes"), &settings.block_bytes, err);
+        rc = read_block(extra, &settings.block_bytes, err);
+    if (rc == 0)
+        rc = read_memory(extra, &settings.memory_bytes, err);
     if (rc == 0)
         rc = read_plain(json_object_get(extra, "plain"), &settings.plain, err);
     if (rc == 0)

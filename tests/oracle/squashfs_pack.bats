@@ -168,3 +168,37 @@ PY
     check_image i.img t
     [ "$(bytes_of i.img)" -lt $((2100 * 4096)) ]
 }
+
+@test "--memory: the same bytes, and no more than it says; too little is refused with what would do" {
+    mkdir t
+    python3 - <<'PY'
+for i in range(30000):
+    open('t/a-name-of-some-length-%d' % i, 'w').write('%d\n' % i)
+open('t/large', 'wb').write(b''.join(b'%d ' % (i * i) for i in range(3000000)))
+PY
+    for options in "compress=zstd:12 block-bytes=1MiB" "compress=gzip pack=yes"; do
+        # shellcheck disable=SC2046,SC2086
+        set -- $(printf ' -O %s' $options) --no-verify -O threads=7
+        rm -f b.img
+        /usr/bin/time -f %M -o free "$PLAT" mk squashfs t -o a.img "$@"
+        run "$PLAT" mk squashfs t -o b.img "$@" --memory 8MiB
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"8388608 bytes of memory are too few: "*"even with one thread"* ]]
+        [ ! -e b.img ]
+        least=$(sed -n 's/.* of a tree take \([0-9]*\) .*/\1/p' <<<"$output")
+        run "$PLAT" mk squashfs t -o b.img "$@" --memory $((least - 1))
+        [ "$status" -eq 2 ]
+        for bytes in "$least" $((least + (16 << 20))); do
+            /usr/bin/time -f %M -o rss "$PLAT" mk squashfs t -o b.img "$@" --memory "$bytes"
+            cmp a.img b.img
+            echo "# $options: $(cat rss) KiB of $((bytes / 1024)), and $(cat free) without"
+            [ "$options" = "compress=gzip pack=yes" ] || [ "$(cat free)" -gt $((bytes / 1024)) ]
+            [ "$(cat rss)" -le $((bytes / 1024)) ]
+        done
+    done
+    for wrong in 0 much; do
+        run "$PLAT" mk squashfs t -o c.img -O memory=$wrong
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"option memory: "* ]]
+    done
+}
