@@ -115,6 +115,7 @@ static void decode_file(const uint8_t *buf, uint32_t block_bytes, struct sq_inod
     } else {
         (void)squashfs_extended_file_view(buf, SQUASHFS_EXTENDED_FILE_BYTES, &e);
         ret->links = squashfs_extended_file_links(e);
+        ret->sparse_bytes = squashfs_extended_file_sparse_bytes(e);
         ret->size_bytes = squashfs_extended_file_size_bytes(e);
         ret->start = squashfs_extended_file_start_block(e);
         ret->fragment = squashfs_extended_file_fragment(e);
@@ -156,7 +157,7 @@ static void decode_other(const uint8_t *buf, uint16_t type, struct sq_inode *ret
 }
 
 /* What Linux (inode.c, id.c, fragment.c) and unsquashfs refuse. */
-static int check(const struct sq_cursor *at, const struct sq_inode *inode, struct plat_err *err)
+int sq_inode_check(const struct sq_cursor *at, const struct sq_inode *inode, struct plat_err *err)
 {
     const struct sq_super *super = &at->vol->super;
     const uint32_t number = inode->number;
@@ -199,7 +200,7 @@ uint64_t sq_ref(const struct sq_cursor *cursor)
                                          (uint32_t)block);
 }
 
-int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
+int sq_inode_decode(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
 {
     uint8_t buf[INODE_FIXED_BYTES] = {0};
     struct squashfs_inode_head head = {NULL};
@@ -233,7 +234,16 @@ int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_er
         decode_file(buf, cursor->vol->super.block_bytes, &inode);
     else
         decode_other(buf, type, &inode);
-    rc = check(cursor, &inode, err);
+    *ret = inode;
+    return 0;
+}
+
+int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
+{
+    struct sq_inode inode;
+    int rc = sq_inode_decode(cursor, &inode, err);
+    if (rc == 0)
+        rc = sq_inode_check(cursor, &inode, err);
     if (rc == 0)
         *ret = inode;
     return rc;
