@@ -178,7 +178,7 @@ static int check_tails(struct sq_check *check)
         (void)snprintf(path, sizeof path, "fragments[%llu]", (unsigned long long)i);
         rc = sq_fault(check,
                       &(struct sq_fault){SEVERITY_ERROR, "sq-fragment-short", path,
-                                         sq_where_entry(check, SQ_FRAGMENTS, i), SQ_BY_NOBODY},
+                                         sq_where_entry(check, SQ_FRAGMENTS, i), SQ_BY_LINUX},
                       "a plain block of %u bytes, of which files want %u",
                       squashfs_block_size_bytes(fragment.word), check->tails[i]);
     }

@@ -71,7 +71,13 @@ int sq_check_damage(struct sq_check *check, const char *path, const struct plat_
 /* ---- report.c ---- */
 
 /* Who refuses to mount or to unpack such an image, as measured (tests/oracle/squashfs_faults.bats). */
-enum sq_refused { SQ_BY_NOBODY = 0, SQ_BY_LINUX = 1, SQ_BY_UNSQUASHFS = 2, SQ_BY_RDSQUASHFS = 4 };
+enum sq_refused {
+    SQ_BY_NOBODY = 0,
+    SQ_BY_LINUX = 1,
+    SQ_BY_UNSQUASHFS = 2,
+    SQ_BY_RDSQUASHFS = 4,
+    SQ_BY_ALL = 7
+};
 /* A place: in the image, and where that is a metadata block, in what it decompresses to. */
 struct sq_where {
     uint64_t offset;

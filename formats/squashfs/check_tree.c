@@ -45,7 +45,7 @@ static int check_header(struct directory *dir, uint64_t position, const struct s
     int rc = 0;
     while (rc == 0 && dir->indexes_left > 0 && dir->index.position < position) {
         rc = listing_fault(
-            dir, SEVERITY_ERROR, "sq-index", SQ_BY_NOBODY,
+            dir, SEVERITY_ERROR, "sq-index", SQ_BY_LINUX,
             "an index entry of directory %u speaks of byte %u of the listing, where no header begins",
             dir->inode.number, dir->index.position);
         if (rc == 0)
@@ -57,7 +57,7 @@ static int check_header(struct directory *dir, uint64_t position, const struct s
     if (dir->index.block == block)
         return 0;
     return listing_fault(
-        dir, SEVERITY_ERROR, "sq-index", SQ_BY_NOBODY,
+        dir, SEVERITY_ERROR, "sq-index", SQ_BY_LINUX,
         "an index entry of directory %u has metadata block 0x%x for byte %u of the listing, which is in "
         "0x%llx",
         dir->inode.number, dir->index.block, dir->index.position, (unsigned long long)block);
@@ -71,7 +71,7 @@ static int check_index_name(struct directory *dir, struct plat_err *why)
     dir->index_due = false;
     if (sq_name_compare(dir->index.name, dir->index.n, dir->entry.name, dir->entry.n) != 0)
         rc = listing_fault(
-            dir, SEVERITY_ERROR, "sq-index", SQ_BY_NOBODY,
+            dir, SEVERITY_ERROR, "sq-index", SQ_BY_LINUX,
             "an index entry of directory %u has the name '%.*s' for a header behind which '%.*s' comes",
             dir->inode.number, NAME_SHOWN, dir->index.name, NAME_SHOWN, dir->entry.name);
     return rc != 0 ? rc : next_index(dir, why);
@@ -81,17 +81,22 @@ static int check_name(struct directory *dir)
 {
     const struct sq_entry *entry = &dir->entry;
     const char *fault = sq_name_fault(entry);
+    const unsigned refused = memchr(entry->name, '/', entry->n) != NULL ? SQ_BY_ALL
+                             : memchr(entry->name, 0, entry->n) != NULL ? SQ_BY_LINUX | SQ_BY_UNSQUASHFS
+                                                                        : SQ_BY_UNSQUASHFS | SQ_BY_RDSQUASHFS;
     int rc = 0;
     if (fault != NULL)
-        rc = listing_fault(dir, SEVERITY_ERROR, "sq-name", SQ_BY_NOBODY, "the name '%.*s' %s", NAME_SHOWN,
+        rc = listing_fault(dir, SEVERITY_ERROR, "sq-name", refused, "the name '%.*s' %s", NAME_SHOWN,
                            entry->name, fault);
     if (rc == 0 && entry->n == SQ_NAME_BYTES)
         rc = listing_fault(dir, SEVERITY_WARNING, "sq-name", SQ_BY_NOBODY,
                            "the name '%.*s...' has 256 bytes, one more than other filesystems take",
                            NAME_SHOWN, entry->name);
-    if (rc == 0 && dir->n_names > 0 &&
-        sq_name_compare(dir->before.name, dir->before.n, entry->name, entry->n) >= 0)
-        rc = listing_fault(dir, SEVERITY_ERROR, "sq-order", SQ_BY_NOBODY,
+    const int order =
+        dir->n_names > 0 ? sq_name_compare(dir->before.name, dir->before.n, entry->name, entry->n) : -1;
+    if (rc == 0 && order >= 0)
+        rc = listing_fault(dir, SEVERITY_ERROR, "sq-order",
+                           order > 0 ? SQ_BY_LINUX | SQ_BY_UNSQUASHFS : SQ_BY_UNSQUASHFS,
                            "'%.*s' comes behind '%.*s': names must ascend, or Linux does not find them",
                            NAME_SHOWN, entry->name, NAME_SHOWN, dir->before.name);
     return rc;
@@ -105,7 +110,7 @@ static int check_target(struct directory *dir)
     struct sq_item *item = sq_check_find(check, entry->ref);
     if (item == NULL)
         return !check->all_items ? 0
-                                 : listing_fault(dir, SEVERITY_ERROR, "sq-reference", SQ_BY_NOBODY,
+                                 : listing_fault(dir, SEVERITY_ERROR, "sq-reference", SQ_BY_ALL,
                                                  "'%.*s' leads to 0x%llx, where no inode begins", NAME_SHOWN,
                                                  entry->name, (unsigned long long)entry->ref);
     item->found += item->found < UINT32_MAX;
@@ -119,7 +124,7 @@ static int check_target(struct directory *dir)
     dir->n_directories++;
     item->up = (uint32_t)(dir->item - check->items);
     if (item->found > 1 || item->ref == check->vol->super.root)
-        rc = listing_fault(dir, SEVERITY_ERROR, "sq-loop", SQ_BY_NOBODY,
+        rc = listing_fault(dir, SEVERITY_ERROR, "sq-loop", SQ_BY_ALL,
                            "directory %u has a second name, '%.*s': a directory is in one place only",
                            item->number, NAME_SHOWN, entry->name);
     if (rc == 0 && item->parent != dir->inode.number)
@@ -197,7 +202,7 @@ static int check_directory(struct directory *dir)
     }
     (void)snprintf(dir->path, sizeof dir->path, "inodes[%u]", dir->item->number);
     if (dir->indexes_left > 0)
-        rc = inode_fault(dir->check, SEVERITY_ERROR, "sq-index", dir->path, dir->item, SQ_BY_NOBODY,
+        rc = inode_fault(dir->check, SEVERITY_ERROR, "sq-index", dir->path, dir->item, SQ_BY_LINUX,
                          "%u index entries of directory %u are behind the end of its listing",
                          dir->indexes_left, dir->inode.number);
     /* squashfs-tools-ng counts all names, mksquashfs directories. */

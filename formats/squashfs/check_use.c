@@ -85,15 +85,20 @@ int sq_check_place(struct sq_check *check, const struct sq_stored *block, const 
 {
     const struct sq_super *super = &check->vol->super;
     const uint32_t n = squashfs_block_size_bytes(block->word);
-    const struct sq_fault fault = {SEVERITY_ERROR, "sq-block", path, *where, SQ_BY_NOBODY};
+    struct sq_fault fault = {SEVERITY_ERROR, "sq-block", path, *where, SQ_BY_ALL};
     struct plat_err why = {0};
     *ret_good = false;
+    if (squashfs_block_size_unused(block->word) != 0)
+        fault.refused = SQ_BY_LINUX | SQ_BY_UNSQUASHFS;
     if (sq_data_check(check->vol, block->offset, block->word, &why) != 0)
         return sq_fault(check, &fault, "%s", why.text);
+    /* Others decompress whatever is there. */
+    fault.refused = SQ_BY_NOBODY;
     if (block->offset < super->data_start || block->offset + n > super->inode_table)
         return sq_fault(check, &fault, "a block of %u bytes of contents at 0x%llx lies in the metadata", n,
                         (unsigned long long)block->offset);
     *ret_good = squashfs_block_size_plain(block->word) == 0 || block->expected == 0 || n == block->expected;
+    fault.refused = SQ_BY_LINUX;
     return *ret_good ? 0
                      : sq_fault(check, &fault, "a plain block of %u bytes, where the file has %u", n,
                                 block->expected);
@@ -252,20 +257,24 @@ static int check_flags(struct sq_check *check)
     const struct {
         unsigned flag;
         bool wrong;
+        enum severity severity;
+        unsigned refused;
         const char *text;
     } list[] = {
-        {SQUASHFS_SUPER_FLAGS_NO_XATTRS, super->xattr_ids > 0, "no_xattrs is set, and there are attributes"},
-        {SQUASHFS_SUPER_FLAGS_NO_FRAGMENTS, super->fragments > 0,
+        {SQUASHFS_SUPER_FLAGS_NO_XATTRS, super->xattr_ids > 0, SEVERITY_WARNING, SQ_BY_NOBODY,
+         "no_xattrs is set, and there are attributes"},
+        {SQUASHFS_SUPER_FLAGS_NO_FRAGMENTS, super->fragments > 0, SEVERITY_ERROR, SQ_BY_RDSQUASHFS,
          "no_fragments is set, and there are fragments"},
-        {SQUASHFS_SUPER_FLAGS_EXPORTABLE, super->export_table == SQ_ABSENT,
+        {SQUASHFS_SUPER_FLAGS_EXPORTABLE, super->export_table == SQ_ABSENT, SEVERITY_WARNING, SQ_BY_NOBODY,
          "exportable is set, and there is no export table"},
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof list / sizeof *list; i++) {
         if ((super->flags & list[i].flag) != 0 && list[i].wrong)
             rc = sq_fault(check,
-                          &(struct sq_fault){SEVERITY_WARNING, "sq-flags", "superblock.flags",
-                                             sq_where_image(SQUASHFS_SUPERBLOCK_FLAGS_OFFSET), SQ_BY_NOBODY},
+                          &(struct sq_fault){list[i].severity, "sq-flags", "superblock.flags",
+                                             sq_where_image(SQUASHFS_SUPERBLOCK_FLAGS_OFFSET),
+                                             list[i].refused},
                           "%s", list[i].text);
     }
     return rc;

@@ -39,7 +39,7 @@ static int check_name(struct set_check *set)
     const struct sq_xattr *xattr = &set->xattr;
     int rc = 0;
     if (memchr(xattr->name, 0, xattr->name_bytes) != NULL)
-        rc = set_fault(set, SEVERITY_ERROR, "sq-xattr-name", SQ_BY_NOBODY,
+        rc = set_fault(set, SEVERITY_ERROR, "sq-xattr-name", SQ_BY_LINUX,
                        "a name of an attribute with a zero byte in it");
     const uint64_t hash = name_hash(xattr);
     for (uint32_t i = 0; rc == 0 && i < set->pair && i < NAMES_COMPARED; i++) {
@@ -71,7 +71,7 @@ static int check_elsewhere(struct set_check *set, uint64_t ref, struct plat_err 
         (void)snprintf(text, sizeof text, "%s", why->text);
         set->used.partial = true;
         xattr->value_bytes = 0;
-        return set_fault(set, SEVERITY_ERROR, "sq-xattr-value", SQ_BY_LINUX | SQ_BY_UNSQUASHFS,
+        return set_fault(set, SEVERITY_ERROR, "sq-xattr-value", SQ_BY_LINUX,
                          "the value of '%.*s' is said to be at 0x%llx: %s", NAME_SHOWN, xattr->name,
                          (unsigned long long)ref, text);
     }

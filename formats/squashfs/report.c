@@ -11,7 +11,7 @@ static const char *const refusers[][4] = {
     [SQ_BY_RDSQUASHFS] = {"rdsquashfs"},
     [SQ_BY_LINUX | SQ_BY_RDSQUASHFS] = {"linux", "rdsquashfs"},
     [SQ_BY_UNSQUASHFS | SQ_BY_RDSQUASHFS] = {"unsquashfs", "rdsquashfs"},
-    [SQ_BY_LINUX | SQ_BY_UNSQUASHFS | SQ_BY_RDSQUASHFS] = {"linux", "unsquashfs", "rdsquashfs"},
+    [SQ_BY_ALL] = {"linux", "unsquashfs", "rdsquashfs"},
 };
 
 struct sq_where sq_where_image(uint64_t offset)
