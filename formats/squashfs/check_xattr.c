@@ -5,7 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { XATTR_PATH_BYTES = 64, NAME_SHOWN = 80, NAMES_COMPARED = 256 };
+enum {
+    XATTR_PATH_BYTES = 64,
+    NAME_SHOWN = 80,
+    NAMES_COMPARED = 256,
+    VALUE_BYTES_MAX = 65536 /* of the VFS; the layout says it of values that the walk shows */
+};
 
 struct set_check {
     struct sq_check *check;
@@ -103,6 +108,10 @@ static int check_pair(struct set_check *set, struct plat_err *why)
         rc = check_elsewhere(set, ref, why);
     else
         rc = sq_take(cursor, NULL, set->xattr.value_bytes, why);
+    if (rc == 0 && set->xattr.value_bytes > VALUE_BYTES_MAX)
+        rc = set_fault(set, SEVERITY_WARNING, "sq-xattr-value", SQ_BY_NOBODY,
+                       "the value of '%.*s' has %u bytes; programs can have %d", NAME_SHOWN, set->xattr.name,
+                       set->xattr.value_bytes, VALUE_BYTES_MAX);
     const char *prefix = sq_xattr_prefix(set->xattr.prefix);
     set->size_bytes +=
         (prefix != NULL ? strlen(prefix) : 0) + set->xattr.name_bytes + 1 + set->xattr.value_bytes;

@@ -152,6 +152,8 @@ static const struct fault faults[] = {
     {"no fragment", KIND_SMALL, NULL, NULL, SUPER(FRAGMENTS), 4, 0, "sq-", "", "", NULL},
     {"2 fragments", KIND_SMALL, NULL, NULL, SUPER(FRAGMENTS), 4, 2, "sq-metadata", "fragment_blocks[0]", "",
      NULL},
+    {"fragments without a table", KIND_SMALL, NULL, NULL, SUPER(FRAGMENT_TABLE_START), 8, UINT64_MAX,
+     "sq-mount", "superblock", "", NULL},
     {"blocks of 2048", KIND_SMALL, NULL, NULL, SUPER(BLOCK_BYTES), 4, 2048, "sq-block-bytes", "superblock",
      "", NULL},
     {"another logarithm", KIND_SMALL, NULL, NULL, SUPER(BLOCK_LOG), 2, 13, "sq-block-bytes", "superblock", "",
