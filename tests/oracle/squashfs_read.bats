@@ -222,6 +222,8 @@ assert values >= 5 and shared >= 1, (values, shared)'
     [[ "$output" =~ inodes\[$root\]\ +extended_directory\ +at\ inodes\+0x[0-9a-f]+\ in\ the\ block\ at\ 0x[0-9a-f]+ ]] ||
         [[ "$output" =~ inodes\[$root\]\ +directory\ +at\ inodes\+0x[0-9a-f]+\ in\ the\ block\ at\ 0x[0-9a-f]+ ]]
     [ "$(plat get "$work/i" "names[$root][0].name")" = again ]
+    # Root is an id like others.
+    plat dump "$work/i" ids | grep -E '^ids\[0\] +0$'
     plat hex "$work/i" "names[$root][0]" | grep -q 'directories+0x.* in the block at 0x'
     # The byte in the middle of the first block of inodes: which block, and what it decompresses to.
     start=$(plat dump --json "$work/i" 'inode_blocks[0]' | python3 -c 'import json,sys; print(json.load(sys.stdin)["structures"][0]["offset"])')
