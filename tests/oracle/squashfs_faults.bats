@@ -55,11 +55,13 @@ linux_refuses() {
 }
 unsquashfs_refuses() {
     rm -rf out
-    ! timeout 20 unsquashfs -quiet -no-progress -d out "images/$1" >/dev/null 2>&1
+    if timeout 20 unsquashfs -quiet -no-progress -d out "images/$1" >/dev/null 2>&1; then return 1; fi
 }
 rdsquashfs_refuses() {
     rm -rf out && mkdir out
-    ! { timeout 20 rdsquashfs -q -O -X -u / -p out "images/$1" && timeout 20 rdsquashfs -d "images/$1"; } >/dev/null 2>&1
+    if { timeout 20 rdsquashfs -q -O -X -u / -p out "images/$1" && timeout 20 rdsquashfs -d "images/$1"; } >/dev/null 2>&1; then
+        return 1
+    fi
 }
 
 # One line for each that disagrees.

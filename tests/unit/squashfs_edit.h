@@ -248,6 +248,7 @@ struct edit_place {
     const char *path, *name;
     const char *stream; /* NULL: none, offset is in the image */
     uint64_t offset;
+    size_t in_image; /* where its bytes are, if its block is plain */
     bool found;
 };
 
@@ -262,6 +263,8 @@ static inline int edit_on_instance(void *ctx, const struct inst *inst)
         return 0;
     place->stream = inst->source.stream;
     place->offset = inst->offset;
+    place->in_image = (size_t)inst->source.block.start + SQUASHFS_METADATA_HEADER_BYTES +
+                      (size_t)(inst->offset % SQ_META_BYTES);
     place->found = true;
     return PLAT_ESTOP;
 }

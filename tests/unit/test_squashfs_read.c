@@ -129,39 +129,11 @@ static void try_patch(struct image_of *image, const struct patched *patched)
 }
 
 /* Where a record of a plain metadata block lies, by its path. */
-struct seek_path {
-    const char *path, *name;
-    size_t at;
-};
-static int on_instance(void *ctx, const struct inst *inst)
-{
-    struct seek_path *seek = ctx;
-    const size_t n = seek->name != NULL ? strlen(seek->name) : 0;
-    const bool named = n > 0 && inst->size_bytes == SQUASHFS_DIRECTORY_ENTRY_HEAD_BYTES + n &&
-                       strncmp(inst->path, seek->path, strlen(seek->path)) == 0 &&
-                       memcmp(inst->bytes + SQUASHFS_DIRECTORY_ENTRY_HEAD_BYTES, seek->name, n) == 0;
-    if (!named && (seek->name != NULL || strcmp(inst->path, seek->path) != 0))
-        return 0;
-    seek->at = (size_t)inst->source.block.start + SQUASHFS_METADATA_HEADER_BYTES +
-               (size_t)(inst->offset % SQ_META_BYTES);
-    return PLAT_ESTOP;
-}
 static size_t place_of(const struct image_of *image, const char *path, const char *name)
 {
-    const struct fs_open_options options = {0};
-    struct seek_path seek = {.path = path, .name = name};
-    const struct walk_sink sink = {.ctx = &seek, .instance = on_instance};
-    struct plat_dev *dev = NULL;
-    struct fs *fs = NULL;
-    if (dev_open_const(image->bytes, image->n, "image", &dev, NULL) != 0 ||
-        fs_open(&squashfs_driver, dev, &options, &fs, NULL) != 0)
-        edit_die("the sound image");
-    (void)squashfs_walk(fs, &sink, NULL);
-    fs_close(fs);
-    dev_close(dev);
-    if (seek.at == 0)
-        edit_die(path);
-    return seek.at;
+    struct edit_place place = {.path = path, .name = name};
+    edit_find(&(struct squashfs_bytes){image->bytes, image->n}, &place);
+    return place.in_image;
 }
 
 static void test_values(void)
