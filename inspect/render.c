@@ -284,7 +284,8 @@ int render_run(const struct cli *cli, struct strbuf *out, const struct run *run,
     render_run_path(out, run, skip);
     strbuf_printf(out, "%s  ", paint(cli, PAINT_PLAIN));
     int r = 0;
-    if (run_is_zero(run)) {
+    /* In a stream everything is in use: id 0 is root, and the first inode is at 0. */
+    if (run_is_zero(run) && (number == NULL || run->first.source.stream == NULL)) {
         strbuf_puts(out, "unused (zero)");
     } else if (number == NULL) {
         strbuf_printf(out, "the same as [%" PRIu64 "]", run->first_index);

@@ -94,8 +94,9 @@ check-flips: $(B)/unit/test_flips
 	@$(B)/unit/test_flips $(FLIPS)
 # Every byte of the metadata of SquashFS images changed; `make check` tries a sample.
 .PHONY: check-damage
-check-damage: $(B)/unit/test_squashfs_read
-	@$(B)/unit/test_squashfs_read all
+check-damage: all $(B)/unit/test_squashfs_read $(B)/unit/test_squashfs_hostile
+	@PLAT=$(abspath $(B)/plat) $(B)/unit/test_squashfs_read all
+	@PLAT=$(abspath $(B)/plat) $(B)/unit/test_squashfs_hostile all
 # All of /usr/share into images and back; `make check` takes a part of it.
 .PHONY: check-usr-share
 check-usr-share: all

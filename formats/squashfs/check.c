@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHECK_PATH_BYTES = 64, CHECK_MAX_GAPS = 100, CHECK_PAD_BYTES = 1024 };
+enum { CHECK_PATH_BYTES = 64, CHECK_PAD_BYTES = 1024 };
 
 /* ---- tables ---- */
 
@@ -70,25 +70,24 @@ static int check_full(struct sq_check *check, enum sq_table_id id, const struct 
 static int check_table(struct sq_check *check, enum sq_table_id id)
 {
     const struct sq_table *table = &check->vol->tables[id];
-    struct sq_map map;
+    struct sq_map *map = &check->maps[id];
     if (table->start >= table->end)
         return 0;
-    int rc = sq_map_build(check->vol, id, &map, check->err);
+    int rc = sq_map_build(check->vol, id, map, check->err);
     if (rc != 0)
         return rc == PLAT_ECORRUPT || rc == PLAT_ELIMIT ? 0 : rc; /* the walk has met it, too */
-    if (!map.whole)
+    if (!map->whole)
         rc = sq_report(
-            check, SEVERITY_ERROR, "sq-blocks", table->blocks_name, &map.offsets[map.n],
+            check, SEVERITY_ERROR, "sq-blocks", table->blocks_name, &map->offsets[map->n],
             "the metadata blocks of the table of %s do not end where it does, at 0x%llx: no block can begin "
             "here",
             table->stream, (unsigned long long)table->end);
     if (rc == 0 && table->entry_bytes != 0)
-        rc = check_index(check, id, &map);
+        rc = check_index(check, id, map);
     if (rc == 0)
-        rc = check_full(check, id, &map);
+        rc = check_full(check, id, map);
     if (id == SQ_DIRECTORIES)
-        check->listing_left = (uint64_t)map.n * SQ_META_BYTES;
-    sq_map_free(&map);
+        check->listing_left = (uint64_t)map->n * SQ_META_BYTES;
     return rc;
 }
 
@@ -97,7 +96,6 @@ static int check_table(struct sq_check *check, enum sq_table_id id)
 static int check_numbers(struct sq_check *check)
 {
     const struct sq_super *super = &check->vol->super;
-    const uint64_t start = check->vol->tables[SQ_INODES].start;
     char path[CHECK_PATH_BYTES];
     int rc = 0;
     if (check->n_items != super->inodes && check->all_items)
@@ -111,13 +109,15 @@ static int check_numbers(struct sq_check *check)
         return err_nomem(check->err, "checking inodes");
     for (size_t i = 0; rc == 0 && i < check->n_items; i++) {
         const uint32_t number = check->items[i].number;
-        const uint64_t offset = start + squashfs_reference_block(check->items[i].ref);
         if (number > n)
             continue;
         if ((seen[number / 8] >> number % 8 & 1) != 0) {
             (void)snprintf(path, sizeof path, "inodes[%u]", number);
-            rc = sq_report(check, SEVERITY_ERROR, "sq-inode-twice", path, &offset,
-                           "two inodes have the number %u", number);
+            rc = sq_fault(check,
+                          &(struct sq_fault){SEVERITY_ERROR, "sq-inode-twice", path,
+                                             sq_where_ref(check, SQ_INODES, check->items[i].ref),
+                                             SQ_BY_NOBODY},
+                          "two inodes have the number %u", number);
         }
         seen[number / 8] |= (uint8_t)(1u << number % 8);
     }
@@ -153,30 +153,36 @@ static int check_exports(struct sq_check *check)
         if (item != NULL && item->number == i + 1)
             continue;
         (void)snprintf(path, sizeof path, "exports[%llu]", (unsigned long long)i);
-        rc = sq_report(check, SEVERITY_ERROR, "sq-export", path, &table->start,
-                       "entry %llu of the export table leads to 0x%llx, where inode %llu is not",
-                       (unsigned long long)i, (unsigned long long)ref, (unsigned long long)i + 1);
+        rc = sq_fault(check,
+                      &(struct sq_fault){SEVERITY_ERROR, "sq-export", path,
+                                         sq_where_entry(check, SQ_EXPORTS, i), SQ_BY_NOBODY},
+                      "entry %llu of the export table leads to 0x%llx, where inode %llu is not",
+                      (unsigned long long)i, (unsigned long long)ref, (unsigned long long)i + 1);
     }
     return rc;
 }
 
 /* ---- contents ---- */
 
-static int check_place(struct sq_check *check, const struct sq_stored *block)
+/* Of plain blocks the length is known without decompression; of the others scrub knows it. */
+static int check_tails(struct sq_check *check)
 {
-    const struct sq_super *super = &check->vol->super;
-    const uint32_t n = squashfs_block_size_bytes(block->word);
-    struct plat_err why = {0};
-    int rc = sq_data_check(check->vol, block->offset, block->word, &why);
-    if (rc != 0)
-        return sq_report(check, SEVERITY_ERROR, "sq-block", "data", &block->offset, "%s", why.text);
-    if (block->offset < super->data_start || block->offset + n > super->inode_table)
-        return sq_report(check, SEVERITY_ERROR, "sq-block", "data", &block->offset,
-                         "a block of %u bytes of contents lies in the metadata", n);
-    if (squashfs_block_size_plain(block->word) != 0 && block->expected != 0 && n != block->expected)
-        return sq_report(check, SEVERITY_ERROR, "sq-block", "data", &block->offset,
-                         "a plain block of %u bytes, where the file has %u", n, block->expected);
-    return 0;
+    int rc = 0;
+    for (uint64_t i = 0; rc == 0 && i < check->vol->tables[SQ_FRAGMENTS].entries; i++) {
+        struct sq_fragment fragment;
+        char path[CHECK_PATH_BYTES];
+        if (check->tails[i] == 0 || sq_fragment_read(check->vol, (uint32_t)i, &fragment, NULL) != 0 ||
+            squashfs_block_size_plain(fragment.word) == 0 ||
+            squashfs_block_size_bytes(fragment.word) >= check->tails[i])
+            continue;
+        (void)snprintf(path, sizeof path, "fragments[%llu]", (unsigned long long)i);
+        rc = sq_fault(check,
+                      &(struct sq_fault){SEVERITY_ERROR, "sq-fragment-short", path,
+                                         sq_where_entry(check, SQ_FRAGMENTS, i), SQ_BY_LINUX},
+                      "a plain block of %u bytes, of which files want %u",
+                      squashfs_block_size_bytes(fragment.word), check->tails[i]);
+    }
+    return rc;
 }
 
 static int check_contents(struct sq_check *check)
@@ -190,14 +196,12 @@ static int check_contents(struct sq_check *check)
         const struct sq_stored *block = &check->blocks[i];
         const uint64_t end = block->offset + squashfs_block_size_bytes(block->word);
         const bool again = i > 0 && block->offset == block[-1].offset && block->word == block[-1].word;
-        if (!again)
-            rc = check_place(check, block);
-        if (rc == 0 && !again && block->offset < at && i > 0 && block->offset < super->inode_table)
+        if (!again && block->offset < at && i > 0 && block->offset < super->inode_table)
             rc = sq_report(check, SEVERITY_ERROR, "sq-overlap", "data", &block->offset,
                            "a block begins here, inside another one, which ends at 0x%llx",
                            (unsigned long long)at);
         if (rc == 0 && block->offset > at && block->offset < super->inode_table && check->left_out == 0 &&
-            gaps++ < CHECK_MAX_GAPS)
+            gaps++ < SQ_CHECK_GAPS)
             rc = sq_report(check, SEVERITY_WARNING, "sq-unreferenced", "unknown", &at,
                            "%llu bytes belong to no file", (unsigned long long)(block->offset - at));
         at = end > at ? end : at;
@@ -243,6 +247,7 @@ int squashfs_check(struct fs *fs, const struct finding_sink *sink, struct plat_e
                        fault->has_offset ? &fault->offset : NULL, "%s", fault->text);
     if (rc != 0 || !check.vol->sound)
         return rc;
+    rc = sq_check_use_open(&check);
     for (unsigned id = 0; rc == 0 && id < SQ_TABLES; id++)
         rc = check_table(&check, (enum sq_table_id)id);
     if (rc == 0)
@@ -253,6 +258,12 @@ int squashfs_check(struct fs *fs, const struct finding_sink *sink, struct plat_e
         rc = sq_check_tree(&check);
     if (rc == 0)
         rc = check_exports(&check);
+    if (rc == 0)
+        rc = sq_check_use(&check);
+    if (rc == 0)
+        rc = sq_check_xattrs(&check);
+    if (rc == 0)
+        rc = check_tails(&check);
     if (rc == 0)
         rc = check_contents(&check);
     if (rc == 0)

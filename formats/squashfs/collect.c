@@ -1,16 +1,17 @@
 /* All inodes and all blocks, for checks that compare them: once through the inode table. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "formats/squashfs/check.h"
 
-int sq_check_damage(struct sq_check *check, const char *path, const struct plat_err *why)
+int sq_check_damage(struct sq_check *check, const char *path, const struct plat_err *why, bool told)
 {
     if (why->class != PLAT_ECORRUPT && why->class != PLAT_EUNSUPPORTED && why->class != PLAT_ELIMIT) {
         if (check->err != NULL && why->class != 0)
             *check->err = *why;
         return why->class;
     }
-    if (check->vol->super.inodes <= WALK_BULK_ELEMENTS)
+    if (told)
         return 0;
     return sq_report(check, SEVERITY_ERROR, "unreadable", path, why->has_offset ? &why->offset : NULL, "%s",
                      why->text);
@@ -58,18 +59,39 @@ static int add_item(struct sq_check *check, const struct sq_inode *inode)
     return 0;
 }
 
+/* One block of a file, whose size is what the cursor has just passed at `where`. *good: no block of the file has been
+ * wrong so far; only the first is told. */
+static int add_file_block(struct sq_check *check, const struct sq_inode *file, uint64_t i,
+                          const struct sq_stored *block, const struct sq_where *where, bool *good)
+{
+    char path[64];
+    int rc = 0;
+    if (check->ids_used != NULL && *good) {
+        (void)snprintf(path, sizeof path, "blocks[%u][%llu]", file->number, (unsigned long long)i);
+        rc = sq_check_place(check, block, path, where, good);
+    }
+    /* What is nowhere is compared with nothing. */
+    return rc == 0 && *good ? add_block(check, *block) : rc;
+}
+
 /* The list of sizes behind a file's inode. *ret_rc: what add_block said. */
 static int add_words(struct sq_check *check, struct sq_cursor *cursor, const struct sq_inode *file,
                      int *ret_rc, struct plat_err *why)
 {
-    uint64_t offset = file->start;
+    uint64_t offset = file->start, zero_bytes = 0;
+    bool good = true, more;
     int rc = 0;
     for (uint64_t i = 0; rc == 0 && *ret_rc == 0 && i < file->n_blocks; i++) {
         uint32_t word = 0;
-        rc = sq_word_take(cursor, &word, why);
+        rc = sq_more(cursor, &more, why);
+        const struct sq_where where = sq_where_block(check, SQ_INODES, cursor->block.offset, cursor->at);
+        if (rc == 0)
+            rc = sq_word_take(cursor, &word, why);
+        const uint32_t expected = sq_block_expected(check->vol, file, i);
+        zero_bytes += rc == 0 && word == 0 ? expected : 0;
         if (rc == 0 && word != 0) {
-            *ret_rc =
-                add_block(check, (struct sq_stored){offset, word, sq_block_expected(check->vol, file, i)});
+            const struct sq_stored block = {offset, word, expected};
+            *ret_rc = add_file_block(check, file, i, &block, &where, &good);
             offset += squashfs_block_size_bytes(word);
         }
     }
@@ -78,6 +100,8 @@ static int add_words(struct sq_check *check, struct sq_cursor *cursor, const str
         uint32_t *most = &check->tails[file->fragment];
         *most = file->fragment_offset + tail > *most ? file->fragment_offset + tail : *most;
     }
+    if (rc == 0 && *ret_rc == 0)
+        *ret_rc = sq_check_sparse(check, file, zero_bytes);
     return rc;
 }
 
@@ -104,8 +128,9 @@ static int collect_inodes(struct sq_check *check, bool with_items)
         if (added != 0)
             return added;
         if (rc == 0)
-            rc = inode.type == SQUASHFS_ENTRY_TYPE_FILE ? add_words(check, &cursor, &inode, &added, &why)
-                                                        : sq_inode_skip(&cursor, &inode, &why);
+            rc = sq_check_inode(check, &cursor, &inode, &added, &why);
+        if (rc == 0 && added == 0 && inode.type == SQUASHFS_ENTRY_TYPE_FILE)
+            rc = add_words(check, &cursor, &inode, &added, &why);
         if (added != 0)
             return added;
     }
@@ -114,6 +139,17 @@ static int collect_inodes(struct sq_check *check, bool with_items)
     if (check->err != NULL)
         *check->err = why;
     return rc;
+}
+
+static int collect_fragment(struct sq_check *check, uint64_t i, const struct sq_fragment *fragment)
+{
+    const struct sq_stored block = {fragment->start, fragment->word, 0};
+    const struct sq_where where = sq_where_entry(check, SQ_FRAGMENTS, i);
+    bool good = true;
+    char path[64];
+    (void)snprintf(path, sizeof path, "fragments[%llu]", (unsigned long long)i);
+    int rc = check->ids_used != NULL ? sq_check_place(check, &block, path, &where, &good) : 0;
+    return rc == 0 && good ? add_block(check, block) : rc;
 }
 
 int sq_check_collect(struct sq_check *check, bool with_items)
@@ -128,7 +164,7 @@ int sq_check_collect(struct sq_check *check, bool with_items)
         if (rc != 0 && check->err != NULL)
             *check->err = why;
         if (rc == 0)
-            rc = add_block(check, (struct sq_stored){fragment.start, fragment.word, 0});
+            rc = collect_fragment(check, i, &fragment);
     }
     return rc;
 }
@@ -167,4 +203,9 @@ void sq_check_free(struct sq_check *check)
     free(check->items);
     free(check->blocks);
     free(check->tails);
+    free(check->ids_used);
+    free(check->sets_used);
+    free(check->listings.list);
+    for (unsigned id = 0; id < SQ_TABLES; id++)
+        sq_map_free(&check->maps[id]);
 }

@@ -115,6 +115,7 @@ static void decode_file(const uint8_t *buf, uint32_t block_bytes, struct sq_inod
     } else {
         (void)squashfs_extended_file_view(buf, SQUASHFS_EXTENDED_FILE_BYTES, &e);
         ret->links = squashfs_extended_file_links(e);
+        ret->sparse_bytes = squashfs_extended_file_sparse_bytes(e);
         ret->size_bytes = squashfs_extended_file_size_bytes(e);
         ret->start = squashfs_extended_file_start_block(e);
         ret->fragment = squashfs_extended_file_fragment(e);
@@ -157,7 +158,7 @@ static void decode_other(const uint8_t *buf, struct sq_inode *ret)
 }
 
 /* What Linux (inode.c, id.c, fragment.c) and unsquashfs refuse. */
-static int check(const struct sq_cursor *at, const struct sq_inode *inode, struct plat_err *err)
+int sq_inode_check(const struct sq_cursor *at, const struct sq_inode *inode, struct plat_err *err)
 {
     const struct sq_super *super = &at->vol->super;
     const uint32_t number = inode->number;
@@ -215,9 +216,9 @@ static int take_kind(const struct sq_cursor *cursor, const uint8_t *buf, uint16_
     return 0;
 }
 
-/* What those bytes say; the cursor tells where, for messages. */
-static int decode(const struct sq_cursor *cursor, const uint8_t *buf, uint16_t type, uint64_t ref,
-                  struct sq_inode *ret, struct plat_err *err)
+/* What those bytes say. */
+static void decode(const struct sq_cursor *cursor, const uint8_t *buf, uint16_t type, uint64_t ref,
+                   struct sq_inode *ret)
 {
     struct squashfs_inode_head head = {NULL};
     struct sq_inode inode = {.ref = ref, .xattr = SQ_NONE, .fragment = SQ_NONE};
@@ -235,13 +236,10 @@ static int decode(const struct sq_cursor *cursor, const uint8_t *buf, uint16_t t
         decode_file(buf, cursor->vol->super.block_bytes, &inode);
     else
         decode_other(buf, &inode);
-    int rc = check(cursor, &inode, err);
-    if (rc == 0)
-        *ret = inode;
-    return rc;
+    *ret = inode;
 }
 
-int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
+int sq_inode_decode(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
 {
     uint8_t buf[INODE_FIXED_BYTES] = {0};
     uint16_t type = 0;
@@ -255,7 +253,20 @@ int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_er
         rc = take_kind(cursor, buf, &type, &n, err);
     if (rc == 0)
         rc = sq_take(cursor, buf + SQUASHFS_INODE_HEAD_BYTES, n - SQUASHFS_INODE_HEAD_BYTES, err);
-    return rc != 0 ? rc : decode(cursor, buf, type, ref, ret, err);
+    if (rc == 0)
+        decode(cursor, buf, type, ref, ret);
+    return rc;
+}
+
+int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
+{
+    struct sq_inode inode;
+    int rc = sq_inode_decode(cursor, &inode, err);
+    if (rc == 0)
+        rc = sq_inode_check(cursor, &inode, err);
+    if (rc == 0)
+        *ret = inode;
+    return rc;
 }
 
 int sq_inode_read(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct sq_cursor *ret_rest,
@@ -285,8 +296,14 @@ int sq_inode_get(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct 
     cursor.block.offset = table->start + squashfs_reference_block(ref);
     if (squashfs_reference_unused(ref) == 0 &&
         sq_peek(vol, table, cursor.block.offset, cursor.at, buf, sizeof buf) &&
-        take_kind(&cursor, buf, &type, &n, NULL) == 0 && decode(&cursor, buf, type, ref, ret, NULL) == 0)
-        return 0;
+        take_kind(&cursor, buf, &type, &n, NULL) == 0) {
+        struct sq_inode inode;
+        decode(&cursor, buf, type, ref, &inode);
+        if (sq_inode_check(&cursor, &inode, NULL) == 0) {
+            *ret = inode;
+            return 0;
+        }
+    }
     return sq_inode_read(vol, ref, ret, &cursor, err);
 }
 

@@ -196,6 +196,8 @@ static int place_all(struct plat_dev *dev, struct sq_super *super, struct sq_tab
                      struct plat_err *err)
 {
     uint64_t next = super->bytes_used;
+    if (super->fragments != 0 && super->fragment_table == SQ_ABSENT)
+        return bad_super("%u blocks of fragments, and no table of them", super->fragments);
     int rc = place_xattrs(dev, super, tables, &next, err);
     const struct numbered numbered[] = {
         {.id = SQ_IDS,

@@ -214,12 +214,16 @@ struct sq_inode {
     uint32_t n_indexes; /* directories */
     uint32_t dir_block, dir_offset, listing_bytes, parent;
     uint64_t size_bytes, start, n_blocks; /* files */
+    uint64_t sparse_bytes;                /* likewise; 0 in basic ones */
     uint32_t fragment, fragment_offset;
     uint32_t target_bytes; /* symbolic links */
     uint32_t device;       /* as Linux packs it */
 };
 /* Takes the record at the cursor up to what varies in length: indexes, block list, target. */
 int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err);
+/* The same in two steps, for who wants to show what is wrong: the record, and whether Linux and unsquashfs take it. */
+int sq_inode_decode(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err);
+int sq_inode_check(const struct sq_cursor *at, const struct sq_inode *inode, struct plat_err *err);
 /* Passes over what follows, index entries, block list, target, to the next record. */
 int sq_inode_skip(struct sq_cursor *cursor, const struct sq_inode *inode, struct plat_err *err);
 int sq_inode_read(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct sq_cursor *ret_rest,

@@ -86,15 +86,39 @@ int sq_instance(struct sq_walk *walk, const struct sq_record *record)
     return walk->sink->instance(walk->sink->ctx, &inst);
 }
 
-int sq_damage(struct sq_walk *walk, const char *path, const struct plat_err *why)
+int sq_damage_at(struct sq_walk *walk, const char *path, enum sq_table_id id, const struct sq_mark *mark,
+                 const struct plat_err *why)
 {
+    const struct sq_map *map = &walk->maps[id];
+    struct finding finding = {.severity = SEVERITY_ERROR,
+                              .id = "unreadable",
+                              .path = path,
+                              .has_offset = why->has_offset,
+                              .offset = why->offset,
+                              .text = why->text};
+    struct sq_mark from = *mark;
+    uint64_t block;
     if (why->class != PLAT_ECORRUPT && why->class != PLAT_EUNSUPPORTED && why->class != PLAT_ELIMIT) {
         if (walk->err != NULL && why->class != 0)
             *walk->err = *why;
         return why->class;
     }
-    return finding_report(&walk->sink->findings, SEVERITY_ERROR, "unreadable", path,
-                          why->has_offset ? &why->offset : NULL, NULL, "%s", why->text);
+    /* Where the record goes on in another block, that one is meant. */
+    if (why->has_offset && why->offset != from.block)
+        from = (struct sq_mark){why->offset, 0};
+    if (sq_map_find(map, from.block, &block)) {
+        finding.has_offset = true;
+        finding.offset = from.block;
+        finding.bytes = map->offsets[block + 1] - from.block;
+        finding.stream = walk->vol->tables[id].stream;
+        finding.position = block * SQ_META_BYTES + from.at;
+    }
+    return walk->sink->findings.fn == NULL ? 0 : walk->sink->findings.fn(walk->sink->findings.ctx, &finding);
+}
+
+int sq_damage(struct sq_walk *walk, const char *path, const struct plat_err *why)
+{
+    return sq_damage_at(walk, path, SQ_INODES, &(struct sq_mark){0}, why);
 }
 
 /* ---- the map of the schema, whose extents count as owned ---- */

@@ -45,6 +45,9 @@ int sq_instance(struct sq_walk *walk, const struct sq_record *record);
 int sq_mark(struct sq_cursor *cursor, struct sq_mark *ret, bool *ret_more, struct plat_err *err);
 /* Damage is a finding, and the walk goes on elsewhere; else the class. */
 int sq_damage(struct sq_walk *walk, const char *path, const struct plat_err *why);
+/* The same of a record of a stream, which begins at the mark; block 0: nowhere yet. */
+int sq_damage_at(struct sq_walk *walk, const char *path, enum sq_table_id id, const struct sq_mark *mark,
+                 const struct plat_err *why);
 
 int sq_walk_streams(struct sq_walk *walk);
 int sq_walk_xattrs(struct sq_walk *walk);

@@ -60,33 +60,47 @@ static int walk_indexes(struct sq_walk *walk, struct sq_cursor *cursor, const st
     return rc;
 }
 
-/* The record at the cursor and what follows it. */
-static int walk_inode(struct sq_walk *walk, struct sq_cursor *cursor, bool enumerate, struct sq_inode *ret,
+static int emit_inode(struct sq_walk *walk, const struct sq_inode *inode, const struct sq_mark *mark,
                       struct plat_err *why)
 {
     char path[SQ_PATH_BYTES];
-    struct sq_mark mark;
+    const uint32_t n = sq_inode_bytes(inode);
+    path_of(path, "inodes[%u]", inode->number);
+    if (!sq_wants(walk, path))
+        return 0;
+    int rc = sq_take(walk->raw, walk->buf, n, why);
+    return rc != 0 ? rc
+                   : sq_instance(walk, &(struct sq_record){sq_inode_type_name(inode), path, SQ_INODES, *mark,
+                                                           walk->raw, walk->buf, n, inode->number});
+}
+
+/* The record at the cursor and what follows it; *ret_mark: where it begins. */
+static int walk_inode(struct sq_walk *walk, struct sq_cursor *cursor, bool enumerate, struct sq_inode *ret,
+                      struct sq_mark *ret_mark, struct plat_err *why)
+{
     bool more;
-    int rc = sq_mark(cursor, &mark, &more, why);
+    int rc = sq_mark(cursor, ret_mark, &more, why);
     if (rc == 0 && enumerate)
         *walk->raw = *cursor;
     if (rc == 0)
-        rc = sq_inode_take(cursor, ret, why);
-    if (rc != 0 || !enumerate)
-        return rc != 0 ? rc : sq_inode_skip(cursor, ret, why);
-    const uint32_t n = sq_inode_bytes(ret);
-    path_of(path, "inodes[%u]", ret->number);
-    if (sq_wants(walk, path)) {
-        rc = sq_take(walk->raw, walk->buf, n, why);
-        if (rc == 0)
-            rc = sq_instance(walk, &(struct sq_record){sq_inode_type_name(ret), path, SQ_INODES, mark,
-                                                       walk->raw, walk->buf, n, ret->number});
+        rc = sq_inode_decode(cursor, ret, why);
+    if (rc != 0)
+        return rc;
+    const int fault = sq_inode_check(cursor, ret, why);
+    /* What is refused is shown all the same: the layout says which field is wrong. */
+    if (enumerate && ret->target_bytes <= SQ_TARGET_BYTES) {
+        struct plat_err shown = {0};
+        rc = emit_inode(walk, ret, ret_mark, fault != 0 ? &shown : why);
+        if (fault != 0 && rc == shown.class)
+            rc = 0;
     }
-    if (rc == 0 && ret->type == SQUASHFS_ENTRY_TYPE_FILE)
+    if (rc != 0 || fault != 0)
+        return rc != 0 ? rc : fault;
+    if (enumerate && ret->type == SQUASHFS_ENTRY_TYPE_FILE)
         return walk_words(walk, cursor, ret, why);
-    if (rc == 0 && ret->n_indexes > 0)
+    if (enumerate && ret->n_indexes > 0)
         return walk_indexes(walk, cursor, ret, why);
-    return rc != 0 ? rc : sq_inode_skip(cursor, ret, why);
+    return sq_inode_skip(cursor, ret, why);
 }
 
 /* ---- listings ---- */
@@ -107,7 +121,8 @@ static int walk_entry(struct sq_walk *walk, const struct sq_inode *dir, const st
                                                            path, SQ_DIRECTORIES, *mark, to, walk->buf, n, i});
 }
 
-static int walk_records(struct sq_walk *walk, const struct sq_inode *dir, struct plat_err *why)
+static int walk_records(struct sq_walk *walk, const struct sq_inode *dir, struct sq_mark *mark,
+                        struct plat_err *why)
 {
     struct sq_listing listing;
     uint64_t numbers[2] = {0, 0};
@@ -123,19 +138,19 @@ static int walk_records(struct sq_walk *walk, const struct sq_inode *dir, struct
     *walk->raw = listing.cursor;
     while (rc == 0) {
         struct sq_entry entry;
-        struct sq_mark mark;
         bool header, more;
-        rc = sq_mark(&listing.cursor, &mark, &more, why);
+        rc = sq_mark(&listing.cursor, mark, &more, why);
         if (rc == 0)
             rc = sq_listing_next(&listing, &entry, &header, &there, why);
         if (rc != 0 || !there)
             return rc;
-        rc = walk_entry(walk, dir, &mark, header ? NULL : &entry, &listing.cursor, numbers, why);
+        rc = walk_entry(walk, dir, mark, header ? NULL : &entry, &listing.cursor, numbers, why);
     }
     return rc;
 }
 
-static int walk_listing(struct sq_walk *walk, const struct sq_inode *dir)
+/* inode: where that of the directory is, for a listing that is nowhere. */
+static int walk_listing(struct sq_walk *walk, const struct sq_inode *dir, const struct sq_mark *inode)
 {
     struct plat_err why = {0};
     char names[SQ_PATH_BYTES], headers[SQ_PATH_BYTES];
@@ -143,9 +158,14 @@ static int walk_listing(struct sq_walk *walk, const struct sq_inode *dir)
     path_of(headers, "headers[%u]", dir->number);
     if (!sq_wants(walk, names) && !sq_wants(walk, headers))
         return 0;
-    int rc = walk_records(walk, dir, &why);
-    if (rc != 0 && why.class == rc)
-        rc = sq_damage(walk, names, &why);
+    struct sq_mark mark = {0};
+    int rc = walk_records(walk, dir, &mark, &why);
+    if (rc != 0 && why.class == rc && mark.block == 0 && rc == PLAT_ECORRUPT) {
+        why.has_offset = false;
+        rc = sq_damage_at(walk, names, SQ_INODES, inode, &why);
+    } else if (rc != 0 && why.class == rc) {
+        rc = sq_damage_at(walk, names, SQ_DIRECTORIES, &mark, &why);
+    }
     return rc;
 }
 
@@ -156,6 +176,7 @@ static int walk_inodes(struct sq_walk *walk)
     const bool enumerate = sq_enumerates(walk, vol->super.inodes);
     struct sq_cursor cursor;
     struct plat_err why = {0};
+    struct sq_mark mark = {table->start, 0};
     bool more = true;
     int rc = sq_array(walk, "inodes", vol->super.inodes, "file");
     if (rc != 0)
@@ -166,12 +187,12 @@ static int walk_inodes(struct sq_walk *walk)
         rc = sq_more(&cursor, &more, &why);
         if (rc != 0 || !more)
             break;
-        rc = walk_inode(walk, &cursor, enumerate, &inode, &why);
+        rc = walk_inode(walk, &cursor, enumerate, &inode, &mark, &why);
         walk->n_inodes += rc == 0;
         if (rc == 0 && enumerate && inode.type == SQUASHFS_ENTRY_TYPE_DIRECTORY)
-            rc = walk_listing(walk, &inode);
+            rc = walk_listing(walk, &inode, &mark);
     }
-    return rc != 0 && why.class == rc ? sq_damage(walk, "inodes", &why) : rc;
+    return rc != 0 && why.class == rc ? sq_damage_at(walk, "inodes", SQ_INODES, &mark, &why) : rc;
 }
 
 /* ---- tables ---- */
@@ -181,13 +202,13 @@ static int walk_entries(struct sq_walk *walk, enum sq_table_id id, const char *t
     struct volume *vol = walk->vol;
     const struct sq_table *table = &vol->tables[id];
     struct sq_cursor cursor;
+    struct sq_mark mark = {0};
     struct plat_err why = {0};
     int rc = table->entries == 0 ? 0 : sq_array(walk, table->stream, table->entries, type_name);
     if (rc != 0 || table->entries == 0 || !sq_wants(walk, table->stream))
         return rc;
     const uint32_t per_block = SQ_META_BYTES / table->entry_bytes;
     for (uint64_t i = 0; rc == 0 && i < table->entries; i++) {
-        struct sq_mark mark;
         char path[SQ_PATH_BYTES];
         bool more;
         if (i % per_block == 0) {
@@ -206,7 +227,7 @@ static int walk_entries(struct sq_walk *walk, enum sq_table_id id, const char *t
         rc = sq_instance(
             walk, &(struct sq_record){type_name, path, id, mark, &cursor, walk->buf, table->entry_bytes, i});
     }
-    return rc != 0 && why.class == rc ? sq_damage(walk, table->stream, &why) : rc;
+    return rc != 0 && why.class == rc ? sq_damage_at(walk, table->stream, id, &mark, &why) : rc;
 }
 
 int sq_walk_streams(struct sq_walk *walk)
@@ -230,6 +251,7 @@ struct pair_walk {
     struct sq_walk *walk;
     struct sq_cursor cursor;
     struct sq_xattr xattr;
+    struct sq_mark mark; /* of the pair at hand */
     uint32_t set, pair;
 };
 
@@ -280,10 +302,9 @@ static int walk_value(struct pair_walk *pairs, struct sq_cursor *cursor, bool sh
 static int walk_pair(struct pair_walk *pairs, struct sq_cursor *elsewhere, struct plat_err *why)
 {
     struct sq_walk *walk = pairs->walk;
-    struct sq_mark mark;
     uint64_t ref;
     bool more;
-    int rc = sq_mark(&pairs->cursor, &mark, &more, why);
+    int rc = sq_mark(&pairs->cursor, &pairs->mark, &more, why);
     if (rc == 0)
         rc = sq_xattr_name_take(&pairs->cursor, &pairs->xattr, why);
     if (rc != 0)
@@ -293,7 +314,7 @@ static int walk_pair(struct pair_walk *pairs, struct sq_cursor *elsewhere, struc
         return sq_corrupt(&pairs->cursor, why, "sets of attributes overlap: the table is used up at set %u",
                           pairs->set);
     walk->pair_left -= n + SQUASHFS_XATTR_VALUE_HEAD_BYTES;
-    rc = emit_pair(pairs, "xattr_name", "xattr_names", &mark, &pairs->cursor, n, why);
+    rc = emit_pair(pairs, "xattr_name", "xattr_names", &pairs->mark, &pairs->cursor, n, why);
     if (rc == 0)
         rc = walk_value(pairs, &pairs->cursor, false, &ref, why);
     if (rc != 0 || !pairs->xattr.elsewhere)
@@ -301,6 +322,19 @@ static int walk_pair(struct pair_walk *pairs, struct sq_cursor *elsewhere, struc
     pairs->xattr.elsewhere = false;
     rc = sq_seek_ref(walk->vol, SQ_XATTRS, ref, elsewhere, why);
     return rc != 0 ? rc : walk_value(pairs, elsewhere, true, &ref, why);
+}
+
+/* A set that is nowhere is the fault of its entry. */
+static int damaged_set(struct pair_walk *pairs, const char *path, struct plat_err *why)
+{
+    struct sq_walk *walk = pairs->walk;
+    const uint32_t per_block = SQ_META_BYTES / SQUASHFS_XATTR_ID_BYTES, block = pairs->set / per_block;
+    if (pairs->mark.block != 0 || why->class != PLAT_ECORRUPT || block >= walk->maps[SQ_XATTR_IDS].n)
+        return sq_damage_at(walk, path, SQ_XATTRS, &pairs->mark, why);
+    const struct sq_mark entry = {walk->maps[SQ_XATTR_IDS].offsets[block],
+                                  pairs->set % per_block * SQUASHFS_XATTR_ID_BYTES};
+    why->has_offset = false;
+    return sq_damage_at(walk, path, SQ_XATTR_IDS, &entry, why);
 }
 
 int sq_walk_xattrs(struct sq_walk *walk)
@@ -320,13 +354,14 @@ int sq_walk_xattrs(struct sq_walk *walk)
         struct plat_err why = {0};
         char path[SQ_PATH_BYTES];
         path_of(path, "xattr_names[%u]", pairs->set);
+        pairs->mark = (struct sq_mark){0};
         rc = sq_xattr_set_read(vol, pairs->set, &set, &why);
         if (rc == 0)
             rc = sq_seek_ref(vol, SQ_XATTRS, set.ref, &pairs->cursor, &why);
         for (pairs->pair = 0; rc == 0 && pairs->pair < set.count; pairs->pair++)
             rc = walk_pair(pairs, &elsewhere, &why);
         if (rc != 0 && why.class == rc)
-            rc = sq_damage(walk, path, &why);
+            rc = damaged_set(pairs, path, &why);
     }
     free(pairs);
     return rc;

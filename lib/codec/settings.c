@@ -210,6 +210,12 @@ static int parse_item(struct setting_parse *p, char *item, struct plat_err *err)
         return err_set(err, PLAT_EINVALID, "'%s' is no setting of %s; expected KEY=VALUE, or a level", item,
                        codec_name(s->id));
     *value++ = '\0';
+    if (s->id == CODEC_GZIP && (strcmp(item, "window") == 0 || strcmp(item, "strategy") == 0))
+        return err_set(
+            err, PLAT_EUNSUPPORTED,
+            "gzip is compressed by libdeflate, which has neither windows of other sizes than 32 KiB "
+            "nor strategies: leave '%s' out, and choose a level up to 12 for smaller output",
+            item);
     if (strcmp(item, "level") == 0)
         return parse_level(p, value, err);
     if (s->id == CODEC_XZ)

@@ -33,6 +33,12 @@ struct visit {
     unsigned depth, entries;
 };
 
+static inline int on_xattr(void *ctx, const struct fs_xattr *xattr)
+{
+    *(uint64_t *)ctx += xattr->value_bytes;
+    return 0;
+}
+
 static inline int on_dirent(void *ctx, const struct fs_dirent *entry)
 {
     struct visit *visit = ctx;
@@ -49,6 +55,9 @@ static inline int on_dirent(void *ctx, const struct fs_dirent *entry)
     if (st.kind == TREE_SYMLINK && driver->readlink != NULL)
         (void)driver->readlink(visit->fs, entry->node, &target, &err);
     strbuf_free(&target);
+    uint64_t attribute_bytes = 0;
+    if (driver->xattrs != NULL)
+        (void)driver->xattrs(visit->fs, entry->node, on_xattr, &attribute_bytes, &err);
     if (st.kind == TREE_FILE)
         (void)driver->read(visit->fs, entry->node, 0, buf, sizeof buf, &got, &err);
     if (st.kind != TREE_DIR)

@@ -1,7 +1,8 @@
 /* A SquashFS image with plain metadata and bytes changed: opened, verified with its contents, every directory and file
  * read. The image is made here from nothing: a root with a directory, a file with a block, a tail and a sparse block, a
- * symbolic link and a set of attributes. The input is a list of patches (tests/fuzz/exercise.h); the table is that of the
- * metadata. */
+ * symbolic link and a set of attributes, one of which has its value elsewhere. The input is a list of patches
+ * (tests/fuzz/exercise.h); the table is that of the metadata. The mutator knows where the structures are: it writes whole
+ * numbers that hurt into them, places of other structures, and bytes that are elsewhere in the metadata. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,12 +10,22 @@
 #include "tests/fuzz/exercise.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t max, unsigned seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t n, size_t max); /* libFuzzer's */
 
 enum { IMAGE_BYTES = 16384, BLOCK_BYTES = 4096, N_INODES = 4 };
 
 static struct plat_dev *disk;
 static uint8_t *sound; /* copy of the bytes */
 static size_t table_at, table_bytes;
+
+/* Structures, and their places as references have them: all streams have one block. */
+enum { RECORDS_MAX = 128, META_BYTES = 8192, PATCH_BYTES = 4 };
+static struct record {
+    size_t at, n; /* in the image */
+    uint64_t place;
+} records[RECORDS_MAX];
+static size_t n_records;
 
 /* Bytes that are appended to. */
 struct maker {
@@ -166,14 +177,23 @@ static void put_attributes(struct maker *maker, struct squashfs_superblock_mut s
     squashfs_xattr_name_head_set_name_bytes(name, 4);
     put(&pairs, "note", 4);
     store_le32(take(&pairs, SQUASHFS_XATTR_VALUE_HEAD_BYTES), 5);
+    const size_t value = pairs.at - SQUASHFS_XATTR_VALUE_HEAD_BYTES;
     put(&pairs, "value", 5);
+    if (!squashfs_xattr_name_head_edit(take(&pairs, SQUASHFS_XATTR_NAME_HEAD_BYTES),
+                                       SQUASHFS_XATTR_NAME_HEAD_BYTES, &name))
+        abort();
+    squashfs_xattr_name_head_set_name_bytes(name, 4);
+    squashfs_xattr_name_head_set_place(name, SQUASHFS_XATTR_PLACE_ELSEWHERE);
+    put(&pairs, "same", 4);
+    store_le32(take(&pairs, SQUASHFS_XATTR_VALUE_HEAD_BYTES), 8);
+    store_le64(take(&pairs, sizeof(uint64_t)), value);
     const size_t kv = put_block(maker, &pairs);
     memset(scratch, 0, sizeof scratch);
     pairs.at = 0;
     if (!squashfs_xattr_id_edit(take(&pairs, SQUASHFS_XATTR_ID_BYTES), SQUASHFS_XATTR_ID_BYTES, &id))
         abort();
-    squashfs_xattr_id_set_count(id, 1);
-    squashfs_xattr_id_set_size_bytes(id, 15);
+    squashfs_xattr_id_set_count(id, 2);
+    squashfs_xattr_id_set_size_bytes(id, 30);
     const size_t ids = put_block(maker, &pairs);
     squashfs_superblock_set_xattr_id_table_start(super, maker->at);
     if (!squashfs_xattr_header_edit(take(maker, SQUASHFS_XATTR_HEADER_BYTES), SQUASHFS_XATTR_HEADER_BYTES,
@@ -242,6 +262,21 @@ static int any_finding(void *ctx, const struct finding *finding)
     return 0;
 }
 
+static int keep_record(void *ctx, const struct inst *inst)
+{
+    (void)ctx;
+    struct record *record = &records[n_records];
+    const bool streamed = inst->source.stream != NULL;
+    if (n_records == RECORDS_MAX)
+        return PLAT_ESTOP;
+    *record = (struct record){.at = (size_t)inst->offset, .n = inst->size_bytes, .place = inst->offset};
+    if (streamed)
+        record->at =
+            (size_t)(inst->source.block.start + SQUASHFS_METADATA_HEADER_BYTES + inst->offset % META_BYTES);
+    n_records++;
+    return 0;
+}
+
 static void make_image(void)
 {
     struct plat_err err = {0};
@@ -274,7 +309,78 @@ static void make_image(void)
         stack_scrub(stack, &sink, &totals, NULL, &err) != 0 || totals.errors + totals.warnings != 0 ||
         totals.structures < 20)
         abort();
+    const struct walk_sink walk = {.instance = keep_record, .elements = true};
+    if (stack_walk(stack, &walk, &err) != 0 || n_records < 20)
+        abort();
     stack_close(stack);
+}
+
+/* xorshift: the same seed, the same input. */
+static uint32_t next_random(uint32_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state;
+}
+
+static uint64_t bad_number(uint32_t *state)
+{
+    static const uint64_t list[] = {0,
+                                    1,
+                                    2,
+                                    3,
+                                    255,
+                                    256,
+                                    8191,
+                                    8192,
+                                    8193,
+                                    0x7fff,
+                                    0x8000,
+                                    0xffff,
+                                    0x7fffffff,
+                                    0x80000000,
+                                    0xfffffffe,
+                                    0xffffffff,
+                                    UINT64_C(1) << 62,
+                                    UINT64_C(1) << 63,
+                                    UINT64_MAX};
+    const uint32_t random = next_random(state);
+    switch (random % 4) {
+    case 0:
+        return records[(random >> 8) % n_records].place;
+    case 1:
+        return records[(random >> 8) % n_records].at;
+    default:
+        return list[(random >> 8) % (sizeof list / sizeof *list)];
+    }
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t n, size_t max, unsigned seed)
+{
+    static const unsigned widths[] = {1, 2, 2, 4, 4, 8};
+    uint32_t state = seed * 2654435761U + 1;
+    if (disk == NULL)
+        make_image();
+    if (next_random(&state) % 4 == 0)
+        return LLVMFuzzerMutate(data, n, max);
+    n -= n % PATCH_BYTES;
+    /* Only so many are looked at. */
+    if (n >= PATCHES_TAKEN * PATCH_BYTES / 2)
+        n = next_random(&state) % (PATCHES_TAKEN / 4) * PATCH_BYTES;
+    for (uint32_t count = next_random(&state) % 3 + 1; count > 0; count--) {
+        const struct record *record = &records[next_random(&state) % n_records];
+        const unsigned width = widths[next_random(&state) % (sizeof widths / sizeof *widths)];
+        const size_t at = record->at + next_random(&state) % record->n;
+        const uint64_t value = bad_number(&state);
+        for (unsigned i = 0; i < width && n + PATCH_BYTES <= max && at + i < IMAGE_BYTES; i++) {
+            data[n++] = (uint8_t)(at + i);
+            data[n++] = (uint8_t)((at + i) >> 8); /* below 0x80: a place in the image */
+            data[n++] = 0;
+            data[n++] = (uint8_t)(value >> (8 * i));
+        }
+    }
+    return n;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

@@ -345,6 +345,8 @@ i = tarfile.TarInfo('f'); i.pax_headers = {'SCHILY.xattr.system.odd': 'x'}; t.ad
     refuses 'a power of two from 4096 to 1048576' "$MIX" -O block-bytes=5000
     refuses 'option compress' "$MIX" -O compress=brotli
     refuses 'option compress' "$MIX" -O compress=gzip -O level=99
+    refuses 'neither windows of other sizes than 32 KiB' "$MIX" -O compress=gzip:window=10
+    refuses 'nor strategies' "$MIX" -O compress=gzip:strategy=filtered
     refuses 'lzma can be decompressed only' "$MIX" -O compress=lzma
     refuses 'inodes,data,fragments,ids,xattrs' "$MIX" -O plain=everything
     refuses 'permissions in octal' "$MIX" -O root-mode=999
