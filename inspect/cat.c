@@ -33,7 +33,9 @@ static int cat_one(const struct inspect_image *image, const char *path, struct p
     if (r == 0 && place.stat.kind != TREE_FILE)
         r = err_set(err, PLAT_EINVALID,
                     place.stat.kind == TREE_DIR ? "it is a directory; plat ls lists it"
-                                                : "it is not a file with content");
+                    : place.stat.kind == TREE_SYMLINK
+                        ? "it is a symbolic link; plat ls -l shows where it leads"
+                        : "it is not a file with content");
     if (r == 0)
         r = copy_out(place.layer->fs, &place, err);
     strbuf_free(&tidy);

@@ -15,6 +15,7 @@ struct hex_walk {
     bool limited;        /* --length */
     uint64_t left_bytes; /* of that */
     const char *file;    /* full path of the file whose extents are shown; NULL: structures */
+    bool any_extent;     /* of that file */
     struct run run;
     struct plat_err err; /* what a callback found wrong */
 };
@@ -143,12 +144,27 @@ static int on_file_extent(void *ctx, const struct extent *extent)
     struct hex_walk *walk = ctx;
     if (extent->kind != EXTENT_DATA || strcmp(extent->path, walk->file) != 0)
         return 0;
+    walk->any_extent = true;
     const struct range part = {extent->place.start, take(walk, extent->place.bytes)};
     struct strbuf note = {0};
     strbuf_visible(&note, walk->file, strlen(walk->file));
     int r = hex_plain(walk->hex, part, strbuf_str(&note));
     strbuf_free_into(&note, &walk->hex->out);
     return r == 0 && walk->limited && walk->left_bytes == 0 ? PLAT_ESTOP : r;
+}
+
+/* Why nothing was shown of what has something to it. */
+static int nothing_shown(struct fs *fs, uint64_t node, struct plat_err *err)
+{
+    struct fs_stat stat;
+    int r = fs->driver->stat(fs, node, &stat, err);
+    if (r != 0 || (stat.kind == TREE_FILE && stat.size_bytes == 0))
+        return r;
+    return err_set(err, PLAT_EUNSUPPORTED, "%s",
+                   stat.kind == TREE_DIR    ? "it is a directory; plat ls lists it"
+                   : stat.kind == TREE_FILE ? "no byte of the image is its alone: it is a hole, or shares a "
+                                              "block with other files; plat cat shows its content"
+                                            : "it has no content: it is no regular file");
 }
 
 static int by_file(struct hex_walk *walk, struct stack_layer *layer, const char *path, struct plat_err *err)
@@ -166,6 +182,11 @@ static int by_file(struct hex_walk *walk, struct stack_layer *layer, const char 
     const struct walk_sink sink = {.ctx = walk, .extent = on_file_extent};
     if (r == 0)
         r = stack_walk(walk->hex->image->stack, &sink, err);
+    if (r == 0 && !walk->any_extent) {
+        r = nothing_shown(layer->fs, node, err);
+        if (r != 0)
+            (void)err_prefix(err, "%.200s", walk->file);
+    }
     strbuf_free_into(&full, &walk->hex->out);
     return r;
 }

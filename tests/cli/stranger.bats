@@ -249,3 +249,20 @@ R
     refused "out.tar exists already" "$PLAT" extract fat.img -o out.tar
     "$PLAT" extract fat.img --force -o out.tar
 }
+
+# Catches: silence, and exit code 0, where the content of a file lies in a block with that of others.
+@test "hex and cat of what has no bytes to show: the reason, and what to do" {
+    ln -s one tree/link
+    truncate -s 1MiB tree/hole
+    : >tree/empty
+    "$PLAT" mk squashfs tree -o i.img
+    refused "/one: no byte of the image is its alone" "$PLAT" hex i.img /one
+    refused "/hole: no byte of the image is its alone" "$PLAT" hex i.img /hole
+    refused "/sub: it is a directory; plat ls lists it" "$PLAT" hex i.img /sub
+    refused "/link: it has no content" "$PLAT" hex i.img /link
+    refused "no 'none' in '/'" "$PLAT" hex i.img /none
+    [ -z "$("$PLAT" hex i.img /empty)" ]
+    refused "link: it is a symbolic link; plat ls -l shows where it leads" "$PLAT" cat i.img link
+    "$PLAT" mk squashfs tree -o i.img -O fragments=no
+    "$PLAT" hex i.img /one | grep -q '/one'
+}
