@@ -16,15 +16,9 @@ static int is_clear(void *ctx, bool *ret, struct plat_err *err)
     return st1_free_is_clear(ctx, ret, err);
 }
 
-static bool writing(const uint8_t *bytes)
-{
-    return (caposst1_superblock_state((struct caposst1_superblock){bytes}) & CAPOSST1_STATE_WRITING) != 0;
-}
-
 int st1_repair(struct store *store, struct repair_plan *plan, struct plat_err *err)
 {
     const struct pair_repairer repairer = {.ctx = store,
-                                           .writing = writing,
                                            .encode = encode,
                                            .is_clear = is_clear,
                                            .unfit = store->fault.class != 0 ? store->fault.text : NULL};

@@ -13,11 +13,6 @@ static void encode(void *ctx, int from, uint64_t generation, bool writing, uint8
     wf1_super_encode(&super, ret);
 }
 
-static bool is_writing(const uint8_t *bytes)
-{
-    return (caposwf1_superblock_state((struct caposwf1_superblock){bytes}) & CAPOSWF1_STATE_WRITING) != 0;
-}
-
 static int on_nonzero(void *ctx, const struct finding *finding)
 {
     bool *clear = ctx;
@@ -56,7 +51,6 @@ int caposwf1_repair(struct fs *fs, struct repair_plan *plan, struct plat_err *er
     const struct finding_sink sink = {.ctx = &fault, .fn = on_fault};
     struct pair_repairer repairer = {.ctx = vol,
                                      .offset = (uint64_t)vol->superblock_block * WF1_BLOCK_BYTES,
-                                     .writing = is_writing,
                                      .encode = encode,
                                      .is_clear = is_clear};
     if (vol->sound) {

@@ -20,6 +20,7 @@ static void copy_judge(struct pair_copy *copy, int index, const struct pair_form
     if (ends && end.generation > copy->highest_stamp)
         copy->highest_stamp = end.generation;
     copy->state = PAIR_DAMAGED;
+    copy->writing = false;
     err_clear(&copy->why);
     if (memcmp(copy->bytes, format->magic, format->magic_bytes) != 0) {
         (void)err_set(&copy->why, PLAT_ECORRUPT, "it does not begin with %s", format->magic);
@@ -33,10 +34,12 @@ static void copy_judge(struct pair_copy *copy, int index, const struct pair_form
         return;
     }
     int rc = format->decode(ctx, index, copy->bytes, &copy->why);
-    if (rc == 0)
+    if (rc == 0) {
         copy->state = PAIR_GOOD;
-    else if (rc == PLAT_EUNSUPPORTED)
+        copy->writing = format->writing(copy->bytes);
+    } else if (rc == PLAT_EUNSUPPORTED) {
         copy->state = PAIR_NEWER;
+    }
 }
 
 int pair_read(struct plat_dev *dev, uint64_t offset, const struct pair_format *format, void *ctx,
@@ -57,8 +60,7 @@ int pair_read(struct plat_dev *dev, uint64_t offset, const struct pair_format *f
         ret->ruling = 0;
     } else if (first->state == PAIR_TORN && second->state == PAIR_GOOD) {
         ret->ruling = 1;
-    } else if (first->state == PAIR_DAMAGED && second->state == PAIR_GOOD &&
-               !format->writing(second->bytes)) {
+    } else if (first->state == PAIR_DAMAGED && second->state == PAIR_GOOD && !second->writing) {
         /* The copy of what is at rest is as new as what was lost. One that a writer left may not be. */
         ret->ruling = 1;
     }

@@ -28,6 +28,7 @@ struct pair_stamp {
 };
 struct pair_copy {
     enum pair_state state;
+    bool writing;           /* good, and it says that a writer is at work */
     uint64_t highest_stamp; /* 0: none is good */
     uint8_t bytes[PAIR_BLOCK_BYTES];
     struct plat_err why; /* when damaged or newer */

@@ -44,10 +44,9 @@ int pair_repair(const struct pair *pair, const struct pair_repairer *repairer, s
 {
     const struct repairing r = {pair, repairer, plan, err};
     const struct pair_copy *first = &pair->copies[0], *second = &pair->copies[1];
-    const bool marked = second->state == PAIR_GOOD && repairer->writing(second->bytes);
     struct plat_err why = {0};
     if (first->state == PAIR_GOOD && second->state == PAIR_GOOD) {
-        if (pair->clean || marked)
+        if (pair->clean || second->writing)
             return 0;
         return repair_plan_refuse(plan, names[1], offset_of(&r, 1), err,
                                   "both superblocks are good, and they differ though no writer was at work: "
@@ -65,7 +64,7 @@ int pair_repair(const struct pair *pair, const struct pair_repairer *repairer, s
         return repair_plan_refuse(plan, names[bad], offset_of(&r, bad), err,
                                   "the good one does not go with what it names: %s", repairer->unfit);
     if (bad == 0)
-        return first->state == PAIR_TORN && marked ? add_encoded(&r, 0) : add(&r, 0, NULL);
+        return first->state == PAIR_TORN && second->writing ? add_encoded(&r, 0) : add(&r, 0, NULL);
     bool clear = false;
     int rc = repairer->is_clear(repairer->ctx, &clear, err);
     if (rc != 0)

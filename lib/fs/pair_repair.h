@@ -17,7 +17,6 @@
 struct pair_repairer {
     void *ctx;
     uint64_t offset; /* of the first */
-    bool (*writing)(const uint8_t *bytes);
     /* The state of good copy `from`, with this generation and mark, as bytes. */
     void (*encode)(void *ctx, int from, uint64_t generation, bool writing, uint8_t ret[PAIR_BLOCK_BYTES]);
     /* Are free blocks all zero? */
