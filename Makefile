@@ -34,7 +34,7 @@ CMD_SRC := $(CLI_SRC) $(wildcard mkimage/*.c inspect/*.c mount/*.c boot/*.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(GEN_C:$(B)/gen/%.c=$(B)/obj/gen/%.o)
-CMD_OBJ := $(CMD_SRC:%.c=$(B)/obj/%.o)
+CMD_OBJ := $(CMD_SRC:%.c=$(B)/obj/%.o) $(B)/obj/gen/map_page.o
 LAYOUTC_OBJ := $(LAYOUTC_SRC:%.c=$(B)/stage0/%.o)
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
 
@@ -76,6 +76,13 @@ $(B)/gen/embedded.c: $(SCHEMAS) $(B)/layoutc
 	@mkdir -p $(@D)
 	$(call say,LAYOUTC,$@)
 	$(Q)$(B)/layoutc embed $@ $(SCHEMAS) && touch $@
+
+# The page that plat map --html writes.
+$(B)/gen/map_page.c: inspect/page/page.html inspect/page/page.css inspect/page/page.js $(B)/layoutc
+	@mkdir -p $(@D)
+	$(call say,LAYOUTC,$@)
+	$(Q)$(B)/layoutc text $@ map_page_html=inspect/page/page.html map_page_css=inspect/page/page.css \
+		map_page_js=inspect/page/page.js && touch $@
 
 $(B)/obj/gen/%.o: $(B)/gen/%.c $(GEN_H)
 	@mkdir -p $(@D)

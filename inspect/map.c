@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "inspect/commands.h"
+#include "inspect/map_html.h"
 #include "inspect/map_show.h"
 #include "inspect/render.h"
 
@@ -14,7 +15,10 @@ static int show_all(const struct cli *cli, const struct inspect_image *image, in
     struct map_show show = {.cli = cli, .map = &map, .max = UINT64_MAX, .summary = cli_flag(cli, "summary")};
     (void)cli_number(cli, "max", &show.max);
     int rc = map_open(image, cli_text(cli, "partition") != NULL, &map, err);
-    if (rc == 0)
+    const char *html = cli_text(cli, "html");
+    if (rc == 0 && html != NULL)
+        rc = map_html(&map, html, err);
+    else if (rc == 0)
         rc = cli_flag(cli, "json") ? map_json(&show, err) : map_text(&show, err);
     if (render_flush(&show.out) == PLAT_ENOMEM && rc == 0)
         rc = err_nomem(err, "printing a map");
@@ -49,6 +53,9 @@ static int run(struct cli *cli)
     const bool part = cli_text(cli, "at") != NULL || cli_text(cli, "of") != NULL;
     if (cli_text(cli, "at") != NULL && cli_text(cli, "of") != NULL)
         return cli_usage(cli, "--at and --of exclude each other: one names an offset, the other a path");
+    if (cli_text(cli, "html") != NULL && (part || cli_flag(cli, "json") || cli_flag(cli, "summary")))
+        return cli_usage(
+            cli, "--html writes the whole map as a page: --at, --of, --json and --summary exclude it");
     if (part && (cli_flag(cli, "summary") || cli_number(cli, "max", &(uint64_t){0})))
         return cli_usage(cli, "--max and --summary belong to the whole map, not to --at or --of");
     int rc = inspect_options_read(cli, true, &options, &err);
@@ -78,6 +85,11 @@ static const struct option_desc options_table[] = {
      .doc = "where this structure, field or file lies: all of its ranges",
      .complete = COMPLETE_NONE},
     {.name = "json", .kind = OPTION_FLAG, .doc = "print the map as JSON"},
+    {.name = "html",
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .doc = "write a page for a browser that shows the map to scale",
+     .complete = COMPLETE_FILE},
     {.name = "max", .kind = OPTION_NUMBER, .argument = "N", .doc = "show N ranges at most; all are counted"},
     {.name = "summary", .kind = OPTION_FLAG, .doc = "no ranges: how much of each kind, layer by layer"},
 };
@@ -110,6 +122,10 @@ const struct command command_map = {
         "with -p, "
         "too.\n"
         "\n"
+        "--html writes one page for a browser that draws the image to scale and zooms down to a field; it "
+        "needs no\n"
+        "network.\n"
+        "\n"
         "In a terminal a bar draws the image to scale. Memory does not depend on the size of the image; many "
         "files\n"
         "take temporary space (TMPDIR).\n"
@@ -117,6 +133,7 @@ const struct command command_map = {
         "Exit code: 0 no findings; 1 there are some; 2 the image cannot be read, or there is no such path.\n",
     .examples = "  plat map disk.img\n"
                 "  plat map --summary disk.img\n"
+                "  plat map --html disk.html disk.img\n"
                 "  plat map --at 0x100400 disk.img\n"
                 "  plat map --of esp:/EFI/BOOT/BOOTX64.EFI disk.img\n"
                 "  plat map --of gpt.primary.header_crc32 disk.img\n"

@@ -2,7 +2,7 @@
  *
  *   map_collect.c  walks all layers, collects claims (claims.h)
  *   map_sweep.c    claims to rows: ascending, without gaps, without overlaps, with what is wrong
- *   map_text.c     the table; map_json.c: the same for programs; map_html.c: one page
+ *   map_text.c     the table; map_json.c: the same for programs; map_html*.c: one page
  *   map_at.c       what one byte is, in every layer; map_of.c: where a file or field lies
  *
  * A row goes to whoever claims its bytes. Where several do, metadata goes before data, padding, free space and unclaimed
@@ -53,6 +53,8 @@ struct map {
     struct map_finding findings[MAP_FINDINGS];
     size_t n_findings;
     uint64_t n_left_off; /* findings that were not kept */
+    size_t n_walked;     /* of findings: those of the walk; the others are the sweep's */
+    uint64_t n_walked_left_off;
     struct arena arena;
     struct plat_err err; /* what a callback found wrong */
 };
@@ -63,8 +65,10 @@ void map_close(struct map *map);
 /* Keeps a copy. */
 int map_report(struct map *map, const struct map_finding *finding);
 uint64_t map_bytes(const struct map *map);
-/* Calls fn for each row in ascending order. Findings are complete when it returns; totals, too. Once. */
+/* Calls fn for each row in ascending order. Findings are complete when it returns; totals, too. */
 typedef int (*map_row_fn)(void *ctx, const struct map_row *row);
 int map_sweep(struct map *map, map_row_fn fn, void *ctx, struct plat_err *err);
+/* Forgets what a sweep found and counted: another one may follow. */
+void map_rewind(struct map *map);
 
 #endif

@@ -107,6 +107,8 @@ int map_open(const struct inspect_image *image, bool part, struct map *ret, stru
         rc = stack_walk(image->stack, &sink, err);
     if (rc != 0 && ret->err.class != 0 && err != NULL)
         *err = ret->err;
+    ret->n_walked = ret->n_findings;
+    ret->n_walked_left_off = ret->n_left_off;
     return rc;
 }
 
@@ -117,6 +119,14 @@ void map_close(struct map *map)
     arena_free(&map->arena);
     map->claims = NULL;
     map->layers = NULL;
+}
+
+void map_rewind(struct map *map)
+{
+    map->totals = (struct map_totals){0};
+    memset(map->layers, 0, (map->image->stack->n_layers + 1) * sizeof *map->layers);
+    map->n_findings = map->n_walked;
+    map->n_left_off = map->n_walked_left_off;
 }
 
 uint64_t map_bytes(const struct map *map)

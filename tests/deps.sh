@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing for what is asked: build, test, demo, lint, bench.
+# Installs the Debian packages that are missing for what is asked: build, test, demo, browser, lint, bench.
 # As root, or through sudo. Says what it does; does nothing when all is there.
 set -eu
 build="gcc make pkg-config libc6-dev libarchive-dev libjansson-dev libpcre2-dev nettle-dev libxxhash-dev zlib1g-dev liblzma-dev libunistring-dev
@@ -12,6 +12,7 @@ for group in "$@"; do
     demo) want="$want $build $boot mtools dosfstools gdisk fdisk squashfs-tools" ;;
     test) want="$want $build $boot bats mtools dosfstools gdisk fdisk genimage python3 python3-jsonschema cpio zip
           libarchive-tools bsdextrautils squashfs-tools squashfs-tools-ng squashfuse mandoc kmod xz-utils zstd lz4 lzop" ;;
+    browser) want="$want chromium" ;;
     lint) want="$want $build clang clang-format clang-tidy cppcheck" ;;
     fuzz) want="$want $build clang libclang-rt-14-dev xz-utils" ;;
     bench) want="$want $build mtools dosfstools fdisk genimage time e2fsprogs squashfs-tools squashfs-tools-ng" ;;

@@ -162,7 +162,7 @@ fuzz:
 	@sh tests/deps.sh fuzz
 	@$(MAKE) --no-print-directory all
 	@B=$(B) CLANG="$(CLANG)" FUZZ_SECONDS=$(FUZZ_SECONDS) CFLAGS_ALL="$(filter-out -Werror -Wconversion,$(ALL_CFLAGS))" \
-		LIB_SRC="$(LIB_SRC) $(GEN_C)" CMD_SRC="$(filter-out plat.c,$(CMD_SRC))" LIBS="$(PKG_LIBS)" bash tests/fuzz/run.sh $(FUZZ_SRC)
+		LIB_SRC="$(LIB_SRC) $(GEN_C) $(B)/gen/map_page.c" CMD_SRC="$(filter-out plat.c,$(CMD_SRC))" LIBS="$(PKG_LIBS)" bash tests/fuzz/run.sh $(FUZZ_SRC)
 
 # What compression alone costs, on the same blocks: what makers of compressed images are measured by.
 $(B)/bench/codec_floor $(B)/bench/decode_floor: $(B)/bench/%: tests/bench/%.c $(B)/libplat.a

@@ -250,3 +250,50 @@ peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 assert peak <= 64 * 1024, f'{peak} KiB'
 EOF
 }
+
+@test "--html: the same page each time, whole or not at all; the policy knows its own script; many ranges are grouped" {
+    plat map --html "$work/a.html" disk.img
+    plat map --html - disk.img | cmp - "$work/a.html"
+    python3 - "$work/a.html" <<'EOF'
+import base64, hashlib, json, re, sys
+page = open(sys.argv[1]).read()
+policy = re.search('Content-Security-Policy" content="([^"]*)"', page)[1]
+script = page.rsplit('<script>', 1)[1].split('</script>', 1)[0]
+style = page.split('<style>', 1)[1].split('</style>', 1)[0]
+for kind, text in (('script', script), ('style', style)):
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    assert f"{kind}-src 'sha256-{digest}'" in policy, (kind, policy)
+assert "default-src 'none'" in policy
+assert not re.search(r'(src|href)\s*=|https?:|@import|url\(', page.split('id="data"')[0] + script + style), 'something is loaded'
+data = json.loads(page.split('id="data">', 1)[1].split('</script>', 1)[0])
+assert [r[:2] for r in data['ranges'][:2]] == [[0, 512], [512, 92]]
+EOF
+    run plat map --html "$work/no/such.html" disk.img
+    [ "$status" -eq 2 ]
+    run plat map --html "$work/b.html" --json disk.img
+    [ "$status" -eq 2 ]
+    run plat map --html /dev/full disk.img
+    [ "$status" -eq 2 ]
+    python3 - "$work/many.tar" <<'EOF'
+import io, sys, tarfile
+with tarfile.open(sys.argv[1], 'w') as tar:
+    for i in range(40000):
+        info = tarfile.TarInfo(f'{i // 1000}/{i}')
+        info.size = 1
+        tar.addfile(info, io.BytesIO(b'x'))
+EOF
+    plat mk fat32 "$work/many.tar" -o "$work/many.img" --no-verify
+    plat map --html "$work/many.html" "$work/many.img"
+    python3 - "$work/many.html" <<'EOF'
+import json, sys
+page = open(sys.argv[1]).read()
+assert len(page) < 16_000_000, len(page)
+data = json.loads(page.split('id="data">', 1)[1].split('</script>', 1)[0])
+assert data['n_ranges'] > 80000 >= 60000 >= len(data['ranges']) > 20000, (data['n_ranges'], len(data['ranges']))
+at = 0
+for r in data['ranges']:
+    assert r[0] == at, r
+    at += r[1]
+assert sum(r[6].get('grouped', 1) if len(r) > 6 else 1 for r in data['ranges']) == data['n_ranges']
+EOF
+}
