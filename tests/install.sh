@@ -3,7 +3,7 @@
 set -eu
 root="${DESTDIR:-}${PREFIX}"
 install -d "$root/bin" "$root/lib/pkgconfig" "$root/include/plat" "$root/share/plat/schemas" "$root/share/doc/plat" \
-    "$root/share/man/man1" "$root/share/man/man5" "$root/share/bash-completion/completions" \
+    "$root/share/man/man1" "$root/share/man/man5" "$root/share/man/man7" "$root/share/bash-completion/completions" \
     "$root/share/zsh/site-functions" "$root/share/fish/vendor_completions.d"
 install -m 755 "$B/plat" "$root/bin/plat"
 install -m 644 "$B/libplat.a" "$root/lib/libplat.a"
@@ -22,6 +22,7 @@ install -m 644 schemas/*.json "$root/share/plat/schemas/"
 install -m 644 README.md LICENSE CHANGELOG.md "$root/share/doc/plat/"
 for page in man/*.1; do install -m 644 "$page" "$root/share/man/man1/"; done
 for page in man/*.5; do install -m 644 "$page" "$root/share/man/man5/"; done
+for page in man/*.7; do install -m 644 "$page" "$root/share/man/man7/"; done
 for schema in schemas/*.json; do
     case $schema in *.schema.json) continue ;; esac
     name=$(basename "$schema" .json)

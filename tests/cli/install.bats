@@ -46,7 +46,7 @@ build_flags() {
 
 @test "everything is where it belongs" {
     for f in bin/plat lib/libplat.a lib/libplat.so lib/libplat.so.0 include/plat.h lib/pkgconfig/libplat.pc \
-        share/man/man1/plat.1 share/man/man1/plat-verify.1 share/man/man5/plat-recipe.5 share/man/man5/plat-layout.5 \
+        share/man/man1/plat.1 share/man/man1/plat-verify.1 share/man/man5/plat-recipe.5 share/man/man5/plat-layout.5 share/man/man7/plat-describe.7 \
         share/man/man5/plat-gpt.5 share/man/man5/plat-fat32.5 share/plat/schemas/layout.schema.json \
         share/bash-completion/completions/plat share/zsh/site-functions/_plat share/fish/vendor_completions.d/plat.fish; do
         [ -s "$STAGE/usr/$f" ] || { echo "missing: $f"; return 1; }

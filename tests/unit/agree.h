@@ -172,6 +172,7 @@ static void agree_new_value(const struct field *f, size_t n, uint64_t *ret_numbe
     switch (f->repr) {
     case REPR_CHARS:
         if (f->radix != 0) {
+            number %= n < 4 ? 8 : 256; /* what so many digits hold */
             (void)field_format_digits(f, number, bytes, n);
             strbuf_printf(text, "%" PRIu64, number);
             return;
