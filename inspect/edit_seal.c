@@ -44,14 +44,20 @@ static int collect(void *ctx, const struct inst *inst, const struct derived *der
 }
 
 /* Some layouts leave checksums of contents to verify --data unless asked: a structure that changes asks. */
+static uint64_t *check_data_of(struct image *image)
+{
+    for (size_t i = 0; i < image->layout->n_params; i++)
+        if (strcmp(image->layout->params[i].name, "check_data") == 0)
+            return &image->params[i];
+    return NULL;
+}
+
 static uint64_t check_data(struct image *image, uint64_t value)
 {
-    uint64_t before = 0;
-    for (size_t i = 0; i < image->layout->n_params; i++) {
-        if (strcmp(image->layout->params[i].name, "check_data") == 0) {
-            before = image->params[i];
-            image->params[i] = value;
-        }
+    uint64_t *param = check_data_of(image), before = value;
+    if (param != NULL) {
+        before = *param;
+        *param = value;
     }
     return before;
 }
@@ -118,6 +124,24 @@ static int seal_derived(void *ctx, const struct inst *inst, const struct derived
                     seal->err);
 }
 
+/* Has it changed itself? Then the contents that it names are looked at as well. */
+static int asks_for_contents(struct edit *edit, const struct edit_layer *layer, const struct inst *inst,
+                             const uint8_t *bytes, bool all, bool *ret, struct plat_err *err)
+{
+    if (all || check_data_of(inst->image) == NULL) {
+        *ret = all;
+        return 0;
+    }
+    uint8_t *before = malloc(inst->size_bytes + 1);
+    if (before == NULL)
+        return err_nomem(err, "editing a structure");
+    int rc = dev_read(edit->file, layer->place.start + inst->offset, before, inst->size_bytes, err);
+    if (rc == 0)
+        *ret = memcmp(before, bytes, inst->size_bytes) != 0;
+    free(before);
+    return rc;
+}
+
 int edit_seal_inst(struct edit *edit, const struct edit_layer *layer, const struct inst *inst, uint8_t *bytes,
                    bool all, bool *ret_moved, struct plat_err *err)
 {
@@ -126,11 +150,11 @@ int edit_seal_inst(struct edit *edit, const struct edit_layer *layer, const stru
     struct inst sealed = *inst;
     struct plat_err why = {0};
     sealed.bytes = bytes;
-    /* Has it changed itself? Then the contents that it names are looked at as well. */
-    for (size_t i = edit->n_touched; !seal.data && i-- > 0;)
-        seal.data = edit->touched[i].place.start == layer->place.start + inst->offset;
+    int rc = asks_for_contents(edit, layer, inst, bytes, all, &seal.data, err);
+    if (rc != 0)
+        return rc;
     const uint64_t kept = check_data(inst->image, seal.data);
-    int rc = inst_each_derived(&sealed, seal_derived, &seal, &why);
+    rc = inst_each_derived(&sealed, seal_derived, &seal, &why);
     (void)check_data(inst->image, kept);
     if (rc != 0 && err != NULL && why.class == rc)
         *err = why;

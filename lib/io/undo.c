@@ -16,6 +16,9 @@ enum {
     UNDO_MAX_BYTES = 1 << 30 /* of the file */
 };
 
+/* How many changes, and the CRC-32C of all before this line. */
+#define UNDO_END "end %" PRIu64 " 0x%08" PRIx32 "\n"
+
 bool undo_exists(const char *path)
 {
     return access(path, F_OK) == 0;
@@ -58,8 +61,7 @@ int undo_write(const char *path, struct plat_dev *overlay, struct plat_err *err)
     strbuf_printf(&text.out, "plat-undo 1\nimage %" PRIu64 "\n", overlay->size_bytes);
     int rc = dev_overlay_changes(overlay, put_change, &text, err);
     if (rc == 0)
-        strbuf_printf(&text.out, "end %" PRIu64 " 0x%08" PRIx32 "\n", text.n,
-                      hash_crc32c(0, text.out.s, text.out.len));
+        strbuf_printf(&text.out, UNDO_END, text.n, hash_crc32c(0, text.out.s, text.out.len));
     if (rc == 0 && text.out.failed)
         rc = err_nomem(err, "keeping the old bytes");
     if (rc == 0)
@@ -157,18 +159,17 @@ static int next_line(struct undo_reader *reader, struct plat_err *err)
 /* The next change; *ret_end: there is none, and the file is whole. */
 static int next_change(struct undo_reader *reader, bool *ret_end, struct plat_err *err)
 {
-    uint64_t lines, crc, n;
+    char end[64];
+    uint64_t n;
     const char *at = reader->line;
     int rc = next_line(reader, err);
     if (rc != 0)
         return rc;
-    if (read_number(&at, "end ", &lines) && read_number(&at, " ", &crc) && strcmp(at, "\n") == 0) {
-        if (lines != reader->lines - 2 || crc != reader->crc)
-            return not_whole(reader, err);
-        *ret_end = true;
-        return 0;
+    if (strncmp(at, "end ", 4) == 0) {
+        (void)snprintf(end, sizeof end, UNDO_END, reader->lines - 2, reader->crc);
+        *ret_end = strcmp(at, end) == 0;
+        return *ret_end ? 0 : not_whole(reader, err);
     }
-    at = reader->line;
     if (!read_number(&at, "", &reader->offset) || !read_number(&at, " ", &n) || n == 0 ||
         n > DEV_CHANGE_BYTES)
         return not_whole(reader, err);
