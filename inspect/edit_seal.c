@@ -15,7 +15,8 @@ struct seal {
     struct edit *edit;
     const struct field_path *path; /* NULL: everything */
     bool all;
-    bool moved; /* in this pass */
+    const struct layout *layout; /* of what is walked */
+    bool moved;                  /* in this pass */
     struct plat_err *err;
 };
 
@@ -311,14 +312,41 @@ static int seal_follow(struct seal *seal, const struct edit_layer *layer, const 
     return edit_put(seal->edit, layer, &inst, value.place, value.bytes, EDIT_FOLLOWS, seal->err);
 }
 
+static bool has_derived(const struct type *type)
+{
+    bool found = false;
+    for (size_t i = 0; !found && i < type->n_fields; i++)
+        found = type->fields[i].derive != NULL ||
+                (type->fields[i].repr == REPR_TYPE && has_derived(type->fields[i].type));
+    for (size_t i = 0; !found && i < type->n_cases; i++)
+        found = has_derived(type->cases[i].type);
+    return found;
+}
+
+/* Long arrays are walked element by element, but for those in which nothing can be stale: a FAT. */
+static bool may_be_stale(void *ctx, const char *path)
+{
+    const struct seal *seal = ctx;
+    char name[LAYOUT_MAX_NAME_BYTES + 1];
+    const size_t n = strcspn(path, ".[:");
+    if (n >= sizeof name)
+        return true;
+    memcpy(name, path, n);
+    name[n] = '\0';
+    const struct map_entry *entry = layout_map(seal->layout, name);
+    return entry == NULL || entry->type == NULL || has_derived(entry->type);
+}
+
 static int seal_maps(struct seal *seal)
 {
     struct edit *edit = seal->edit;
-    const struct walk_sink sink = {.ctx = seal, .instance = seal_instance};
+    const struct walk_sink sink = {
+        .ctx = seal, .elements = true, .wants = may_be_stale, .instance = seal_instance};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < edit->n_layers; i++) {
         const struct edit_layer *layer = &edit->layers[i];
         const struct layout *layout = layer->after->layout;
+        seal->layout = layout;
         image_invalidate(layer->after);
         rc = image_walk_map(layer->after, &sink, seal->err);
         for (size_t k = 0; rc == 0 && k < layout->n_follows; k++) {
@@ -335,7 +363,8 @@ static int seal_maps(struct seal *seal)
 
 static int seal_walks(struct seal *seal)
 {
-    const struct walk_sink sink = {.ctx = seal, .instance = seal_instance};
+    const struct walk_sink sink = {
+        .ctx = seal, .elements = true, .wants = may_be_stale, .instance = seal_instance};
     struct stack_options options = seal->edit->options->stack;
     struct stack *stack;
     options.degraded = true;
@@ -345,8 +374,9 @@ static int seal_walks(struct seal *seal)
     for (size_t i = 0; rc == 0 && i < stack->n_layers; i++) {
         struct stack_layer *layer = &stack->layers[i];
         struct plat_err why = {0};
-        if (layer->fs == NULL || layer->driver->walk == NULL)
+        if (layer->fs == NULL || layer->fs->image == NULL || layer->driver->walk == NULL)
             continue;
+        seal->layout = layer->fs->image->layout;
         rc = layer->driver->walk(layer->fs, &sink, &why);
         if (rc == PLAT_ECORRUPT || rc == PLAT_ELIMIT || rc == PLAT_EUNSUPPORTED || rc == PLAT_ENOTFOUND)
             rc = 0; /* damage is for judging */

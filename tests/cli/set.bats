@@ -280,3 +280,17 @@ print(next(s["path"] for s in json.load(sys.stdin)["structures"] if s["fields"].
     "$PLAT" seal -q --force later.img 2>/dev/null
     cmp r.img later.img
 }
+
+@test "set: a node in a table of several levels, of more nodes than walks list by themselves" {
+    python3 - <<'PY'
+import os
+for i in range(17000):
+    os.makedirs(f"many/d{i // 500}", exist_ok=True)
+    open(f"many/d{i // 500}/f{i}", "w").write(str(i))
+PY
+    "$PLAT" mk caposwf1 many -o m.img >/dev/null
+    [ "$("$PLAT" get m.img superblock.node_levels)" -ge 2 ]
+    sets m.img 'nodes[16999].head.uid' 7 7
+    "$PLAT" mk caposro1 many -o m.img >/dev/null
+    sets m.img 'nodes[16999].uid' 7 7
+}
