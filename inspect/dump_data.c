@@ -49,7 +49,7 @@ static int cover(struct covered *covered, struct range range, struct plat_err *e
         last->bytes += range.bytes;
         return 0;
     }
-    if (covered->n == covered->cap) {
+    if (covered->list == NULL || covered->n == covered->cap) {
         if (covered->n >= MAX_COVERED)
             return 0;
         size_t cap = covered->cap == 0 ? 256 : 2 * covered->cap;

@@ -15,7 +15,8 @@ struct seal {
     struct edit *edit;
     const struct field_path *path; /* NULL: everything */
     bool all;
-    bool moved; /* in this pass */
+    const struct layout *layout; /* of what is walked */
+    bool moved;                  /* in this pass */
     struct plat_err *err;
 };
 
@@ -44,14 +45,20 @@ static int collect(void *ctx, const struct inst *inst, const struct derived *der
 }
 
 /* Some layouts leave checksums of contents to verify --data unless asked: a structure that changes asks. */
+static uint64_t *check_data_of(struct image *image)
+{
+    for (size_t i = 0; i < image->layout->n_params; i++)
+        if (strcmp(image->layout->params[i].name, "check_data") == 0)
+            return &image->params[i];
+    return NULL;
+}
+
 static uint64_t check_data(struct image *image, uint64_t value)
 {
-    uint64_t before = 0;
-    for (size_t i = 0; i < image->layout->n_params; i++) {
-        if (strcmp(image->layout->params[i].name, "check_data") == 0) {
-            before = image->params[i];
-            image->params[i] = value;
-        }
+    uint64_t *param = check_data_of(image), before = value;
+    if (param != NULL) {
+        before = *param;
+        *param = value;
     }
     return before;
 }
@@ -118,6 +125,24 @@ static int seal_derived(void *ctx, const struct inst *inst, const struct derived
                     seal->err);
 }
 
+/* Has it changed itself? Then the contents that it names are looked at as well. */
+static int asks_for_contents(struct edit *edit, const struct edit_layer *layer, const struct inst *inst,
+                             const uint8_t *bytes, bool all, bool *ret, struct plat_err *err)
+{
+    if (all || check_data_of(inst->image) == NULL) {
+        *ret = all;
+        return 0;
+    }
+    uint8_t *before = malloc(inst->size_bytes + 1);
+    if (before == NULL)
+        return err_nomem(err, "editing a structure");
+    int rc = dev_read(edit->file, layer->place.start + inst->offset, before, inst->size_bytes, err);
+    if (rc == 0)
+        *ret = memcmp(before, bytes, inst->size_bytes) != 0;
+    free(before);
+    return rc;
+}
+
 int edit_seal_inst(struct edit *edit, const struct edit_layer *layer, const struct inst *inst, uint8_t *bytes,
                    bool all, bool *ret_moved, struct plat_err *err)
 {
@@ -126,11 +151,11 @@ int edit_seal_inst(struct edit *edit, const struct edit_layer *layer, const stru
     struct inst sealed = *inst;
     struct plat_err why = {0};
     sealed.bytes = bytes;
-    /* Has it changed itself? Then the contents that it names are looked at as well. */
-    for (size_t i = edit->n_touched; !seal.data && i-- > 0;)
-        seal.data = edit->touched[i].place.start == layer->place.start + inst->offset;
+    int rc = asks_for_contents(edit, layer, inst, bytes, all, &seal.data, err);
+    if (rc != 0)
+        return rc;
     const uint64_t kept = check_data(inst->image, seal.data);
-    int rc = inst_each_derived(&sealed, seal_derived, &seal, &why);
+    rc = inst_each_derived(&sealed, seal_derived, &seal, &why);
     (void)check_data(inst->image, kept);
     if (rc != 0 && err != NULL && why.class == rc)
         *err = why;
@@ -287,14 +312,41 @@ static int seal_follow(struct seal *seal, const struct edit_layer *layer, const 
     return edit_put(seal->edit, layer, &inst, value.place, value.bytes, EDIT_FOLLOWS, seal->err);
 }
 
+static bool has_derived(const struct type *type)
+{
+    bool found = false;
+    for (size_t i = 0; !found && i < type->n_fields; i++)
+        found = type->fields[i].derive != NULL ||
+                (type->fields[i].repr == REPR_TYPE && has_derived(type->fields[i].type));
+    for (size_t i = 0; !found && i < type->n_cases; i++)
+        found = has_derived(type->cases[i].type);
+    return found;
+}
+
+/* Long arrays are walked element by element, but for those in which nothing can be stale: a FAT. */
+static bool may_be_stale(void *ctx, const char *path)
+{
+    const struct seal *seal = ctx;
+    char name[LAYOUT_MAX_NAME_BYTES + 1];
+    const size_t n = strcspn(path, ".[:");
+    if (n >= sizeof name)
+        return true;
+    memcpy(name, path, n);
+    name[n] = '\0';
+    const struct map_entry *entry = layout_map(seal->layout, name);
+    return entry == NULL || entry->type == NULL || has_derived(entry->type);
+}
+
 static int seal_maps(struct seal *seal)
 {
     struct edit *edit = seal->edit;
-    const struct walk_sink sink = {.ctx = seal, .instance = seal_instance};
+    const struct walk_sink sink = {
+        .ctx = seal, .elements = true, .wants = may_be_stale, .instance = seal_instance};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < edit->n_layers; i++) {
         const struct edit_layer *layer = &edit->layers[i];
         const struct layout *layout = layer->after->layout;
+        seal->layout = layout;
         image_invalidate(layer->after);
         rc = image_walk_map(layer->after, &sink, seal->err);
         for (size_t k = 0; rc == 0 && k < layout->n_follows; k++) {
@@ -311,7 +363,8 @@ static int seal_maps(struct seal *seal)
 
 static int seal_walks(struct seal *seal)
 {
-    const struct walk_sink sink = {.ctx = seal, .instance = seal_instance};
+    const struct walk_sink sink = {
+        .ctx = seal, .elements = true, .wants = may_be_stale, .instance = seal_instance};
     struct stack_options options = seal->edit->options->stack;
     struct stack *stack;
     options.degraded = true;
@@ -321,8 +374,9 @@ static int seal_walks(struct seal *seal)
     for (size_t i = 0; rc == 0 && i < stack->n_layers; i++) {
         struct stack_layer *layer = &stack->layers[i];
         struct plat_err why = {0};
-        if (layer->fs == NULL || layer->driver->walk == NULL)
+        if (layer->fs == NULL || layer->fs->image == NULL || layer->driver->walk == NULL)
             continue;
+        seal->layout = layer->fs->image->layout;
         rc = layer->driver->walk(layer->fs, &sink, &why);
         if (rc == PLAT_ECORRUPT || rc == PLAT_ELIMIT || rc == PLAT_EUNSUPPORTED || rc == PLAT_ENOTFOUND)
             rc = 0; /* damage is for judging */

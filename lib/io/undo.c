@@ -16,6 +16,9 @@ enum {
     UNDO_MAX_BYTES = 1 << 30 /* of the file */
 };
 
+/* How many changes, and the CRC-32C of all before this line. */
+#define UNDO_END "end %" PRIu64 " 0x%08" PRIx32 "\n"
+
 bool undo_exists(const char *path)
 {
     return access(path, F_OK) == 0;
@@ -58,8 +61,7 @@ int undo_write(const char *path, struct plat_dev *overlay, struct plat_err *err)
     strbuf_printf(&text.out, "plat-undo 1\nimage %" PRIu64 "\n", overlay->size_bytes);
     int rc = dev_overlay_changes(overlay, put_change, &text, err);
     if (rc == 0)
-        strbuf_printf(&text.out, "end %" PRIu64 " 0x%08" PRIx32 "\n", text.n,
-                      hash_crc32c(0, text.out.s, text.out.len));
+        strbuf_printf(&text.out, UNDO_END, text.n, hash_crc32c(0, text.out.s, text.out.len));
     if (rc == 0 && text.out.failed)
         rc = err_nomem(err, "keeping the old bytes");
     if (rc == 0)
@@ -122,6 +124,19 @@ static int not_whole(const struct undo_reader *reader, struct plat_err *err)
                    reader->lines + 1);
 }
 
+/* `before`, then a number; *text moves behind both. */
+static bool read_number(const char **text, const char *before, uint64_t *ret)
+{
+    const size_t n = strlen(before);
+    char *end = NULL;
+    if (strncmp(*text, before, n) != 0 || (*text)[n] < '0' || (*text)[n] > '9')
+        return false;
+    errno = 0;
+    *ret = strtoull(*text + n, &end, 0);
+    *text = end;
+    return errno == 0;
+}
+
 static bool read_hex(const char **text, uint8_t *ret, size_t n)
 {
     for (size_t i = 0; i < n; i++, *text += 2) {
@@ -144,24 +159,23 @@ static int next_line(struct undo_reader *reader, struct plat_err *err)
 /* The next change; *ret_end: there is none, and the file is whole. */
 static int next_change(struct undo_reader *reader, bool *ret_end, struct plat_err *err)
 {
-    uint64_t lines;
-    uint32_t crc;
-    int at = 0;
+    char end[64];
+    uint64_t n;
+    const char *at = reader->line;
     int rc = next_line(reader, err);
     if (rc != 0)
         return rc;
-    if (sscanf(reader->line, "end %" SCNu64 " 0x%8" SCNx32 "\n", &lines, &crc) == 2) {
-        if (lines != reader->lines - 2 || crc != reader->crc)
-            return not_whole(reader, err);
-        *ret_end = true;
-        return 0;
+    if (strncmp(at, "end ", 4) == 0) {
+        (void)snprintf(end, sizeof end, UNDO_END, reader->lines - 2, reader->crc);
+        *ret_end = strcmp(at, end) == 0;
+        return *ret_end ? 0 : not_whole(reader, err);
     }
-    if (sscanf(reader->line, "0x%" SCNx64 " %zu %n", &reader->offset, &reader->n, &at) != 2 || at == 0 ||
-        reader->n == 0 || reader->n > DEV_CHANGE_BYTES)
+    if (!read_number(&at, "", &reader->offset) || !read_number(&at, " ", &n) || n == 0 ||
+        n > DEV_CHANGE_BYTES)
         return not_whole(reader, err);
-    const char *hex = reader->line + at;
-    if (!read_hex(&hex, reader->old, reader->n) || *hex++ != ' ' || !read_hex(&hex, reader->new, reader->n) ||
-        *hex != '\n')
+    reader->n = (size_t)n;
+    if (*at++ != ' ' || !read_hex(&at, reader->old, reader->n) || *at++ != ' ' ||
+        !read_hex(&at, reader->new, reader->n) || *at != '\n')
         return not_whole(reader, err);
     reader->crc = hash_crc32c(reader->crc, reader->line, strlen(reader->line));
     reader->lines++;
@@ -171,7 +185,7 @@ static int next_change(struct undo_reader *reader, bool *ret_end, struct plat_er
 static int open_reader(const char *path, struct plat_dev *image, struct undo_reader *ret,
                        struct plat_err *err)
 {
-    uint64_t size_bytes;
+    uint64_t size_bytes = 0;
     *ret = (struct undo_reader){.file = fopen(path, "rbe"), .path = path};
     if (ret->file == NULL)
         return err_sys(err, errno, "cannot open the undo file %s", path);
@@ -179,7 +193,8 @@ static int open_reader(const char *path, struct plat_dev *image, struct undo_rea
         int rc = next_line(ret, err);
         if (rc == 0 && i == 0 && strcmp(ret->line, "plat-undo 1\n") != 0)
             rc = err_set(err, PLAT_EUNSUPPORTED, "%s is no undo file of this version", path);
-        if (rc == 0 && i == 1 && sscanf(ret->line, "image %" SCNu64 "\n", &size_bytes) != 1)
+        const char *at = ret->line;
+        if (rc == 0 && i == 1 && (!read_number(&at, "image ", &size_bytes) || strcmp(at, "\n") != 0))
             rc = not_whole(ret, err);
         if (rc != 0)
             return rc;

@@ -53,6 +53,9 @@ int image_map_beside(struct image *image, const struct map_entry *entry, uint64_
 uint64_t field_load(const struct inst *inst, const struct field *field, uint32_t offset, uint64_t index);
 /* Writes a number into p as the field has it there; a member of a bits type leaves the bits around it alone. */
 void field_store(const struct field *field, uint8_t *p, uint64_t number);
+/* Text or bytes into a field of n bytes, with the field's padding; false: they do not fit. */
+bool field_store_text(const struct field *field, uint8_t *p, size_t n, const uint8_t *text,
+                      size_t text_bytes);
 /* UTF-16 to UTF-8; lone surrogates become U+FFFD. Ends at NUL where the padding rule says so. */
 void utf16_to_text(const uint8_t *bytes, uint64_t units, bool big_endian, bool stop_at_nul,
                    struct strbuf *ret);

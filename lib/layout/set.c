@@ -14,9 +14,9 @@ static uint64_t ones(unsigned bits)
 }
 
 /* Days from 1970-01-01 to a day of the Gregorian calendar. */
-static int64_t days_of(int year, unsigned month, unsigned day)
+static int64_t days_of(unsigned year, unsigned month, unsigned day)
 {
-    const int64_t y = month <= 2 ? year - 1 : year;
+    const int64_t y = (int64_t)year - (month <= 2 ? 1 : 0);
     const int64_t era = (y >= 0 ? y : y - 399) / 400;
     const int64_t of_era = y - era * 400;
     const int64_t of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
@@ -24,36 +24,60 @@ static int64_t days_of(int year, unsigned month, unsigned day)
 }
 
 struct moment {
-    int year;
-    unsigned month, day, hour, minute, second;
+    unsigned year, month, day, hour, minute, second;
     bool has_date;
 };
 
+/* So many digits, and no fewer; *text moves behind them. */
+static bool read_digits(const char **text, unsigned n, unsigned *ret)
+{
+    unsigned number = 0;
+    for (unsigned i = 0; i < n; i++, (*text)++) {
+        if (**text < '0' || **text > '9')
+            return false;
+        number = number * 10 + (unsigned)(**text - '0');
+    }
+    *ret = number;
+    return true;
+}
+
+static bool read_sign(const char **text, char sign)
+{
+    return *(*text)++ == sign;
+}
+
 static bool read_clock(const char *text, struct moment *m)
 {
-    int end = 0;
-    return sscanf(text, "%2u:%2u:%2u%n", &m->hour, &m->minute, &m->second, &end) == 3 &&
-           (text[end] == '\0' || (text[end] == 'Z' && text[end + 1] == '\0')) && m->hour < 24 &&
-           m->minute < 60 && m->second < 60;
+    if (!read_digits(&text, 2, &m->hour) || !read_sign(&text, ':') || !read_digits(&text, 2, &m->minute) ||
+        !read_sign(&text, ':') || !read_digits(&text, 2, &m->second))
+        return false;
+    text += *text == 'Z';
+    return *text == '\0' && m->hour < 24 && m->minute < 60 && m->second < 60;
+}
+
+static bool read_date(const char **text, struct moment *m)
+{
+    static const unsigned lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const char *at = *text;
+    if (!read_digits(&at, 4, &m->year) || !read_sign(&at, '-') || !read_digits(&at, 2, &m->month) ||
+        !read_sign(&at, '-') || !read_digits(&at, 2, &m->day))
+        return false;
+    const bool leap = m->year % 4 == 0 && (m->year % 100 != 0 || m->year % 400 == 0);
+    *text = at;
+    return m->month >= 1 && m->month <= 12 && m->day >= 1 &&
+           m->day <= lengths[m->month - 1] + (leap && m->month == 2 ? 1 : 0);
 }
 
 /* "2026-11-21", "2026-11-21 10:00:00", "2026-11-21T10:00:00Z", and "10:00:00" by itself. All in UTC. */
 static bool read_moment(const char *text, struct moment *ret)
 {
-    static const unsigned lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    struct moment m = {0};
-    int end = 0;
-    if (sscanf(text, "%4d-%2u-%2u%n", &m.year, &m.month, &m.day, &end) == 3) {
-        const bool leap = m.year % 4 == 0 && (m.year % 100 != 0 || m.year % 400 == 0);
-        m.has_date = true;
-        if (m.month < 1 || m.month > 12 || m.day < 1 ||
-            m.day > lengths[m.month - 1] + (leap && m.month == 2 ? 1 : 0))
-            return false;
-        if (text[end] != '\0' && ((text[end] != ' ' && text[end] != 'T') || !read_clock(text + end + 1, &m)))
-            return false;
-    } else if (!read_clock(text, &m)) {
+    struct moment m = {.has_date = strchr(text, '-') != NULL};
+    if (m.has_date && !read_date(&text, &m))
         return false;
-    }
+    if (m.has_date && *text != '\0' && *text != ' ' && *text != 'T')
+        return false;
+    if ((!m.has_date || *text != '\0') && !read_clock(text + m.has_date, &m))
+        return false;
     *ret = m;
     return true;
 }
@@ -166,12 +190,12 @@ static int parse_number(const struct field *field, const char *text, uint64_t *r
 
 static int parse_hex(const struct field *field, const char *text, uint8_t *p, size_t n, struct plat_err *err)
 {
-    size_t used = 0, times = 0;
-    int end = 0;
-    unsigned byte;
-    /* As value_text writes runs. */
-    if (sscanf(text, "%zu * %2x%n", &times, &byte, &end) == 2 && text[end] == '\0' && times == n) {
-        memset(p, (int)byte, n);
+    size_t used = 0;
+    char *star;
+    /* "12 * 00", as value_text writes runs. */
+    if (strtoull(text, &star, 10) == n && strncmp(star, " * ", 3) == 0 &&
+        strspn(star + 3, "0123456789abcdef") == 2 && star[5] == '\0') {
+        memset(p, (int)strtoul(star + 3, NULL, 16), n);
         return 0;
     }
     for (; *text != '\0'; text++) {
@@ -235,14 +259,12 @@ static int parse_text(const struct field *field, const char *text, uint8_t *p, s
     }
     if (field->repr == REPR_UTF16)
         return parse_utf16(field, text, length, p, n, err);
-    if (length > n)
-        return err_set(err, PLAT_EINVALID, "text of %zu bytes does not fit '%s' (%zu)", length, field->name,
-                       n);
     if (field->pad == PAD_NONE && length != n)
         return err_set(err, PLAT_EINVALID, "'%s' takes %zu bytes, not %zu: nothing pads it", field->name, n,
                        length);
-    memcpy(p, text, length);
-    memset(p + length, field->pad == PAD_SPACE ? ' ' : 0, n - length);
+    if (!field_store_text(field, p, n, (const uint8_t *)text, length))
+        return err_set(err, PLAT_EINVALID, "text of %zu bytes does not fit '%s' (%zu)", length, field->name,
+                       n);
     return 0;
 }
 

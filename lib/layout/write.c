@@ -20,9 +20,7 @@ void field_store(const struct field *field, uint8_t *p, uint64_t number)
     }
 }
 
-/* Text or bytes into a field of n bytes, with the field's padding. */
-static bool store_text(const struct field *field, uint8_t *p, size_t n, const uint8_t *text,
-                       size_t text_bytes)
+bool field_store_text(const struct field *field, uint8_t *p, size_t n, const uint8_t *text, size_t text_bytes)
 {
     if (field->repr == REPR_UTF16) {
         if (text_bytes > n / 2)
@@ -43,7 +41,8 @@ static void store_const(const struct field *field, uint8_t *p, const struct cons
     size_t one = field->width_bytes * (field->repr == REPR_BOTH ? 2u : 1u);
     if (!c->is_number) {
         for (uint32_t i = 0; i < (field->is_array ? field->count : 1); i++)
-            (void)store_text(field, p + i * one, field->is_array ? one : field->size_bytes, c->bytes, c->n);
+            (void)field_store_text(field, p + i * one, field->is_array ? one : field->size_bytes, c->bytes,
+                                   c->n);
         return;
     }
     for (uint32_t i = 0; i < field->count; i++)
