@@ -51,10 +51,7 @@ static int put_kind(struct strbuf *out, struct fs *fs, const struct file_visit *
     int r = 0;
     switch (stat->kind) {
     case TREE_FILE:
-        strbuf_printf(out, " size=%" PRIu64, stat->size_bytes);
-        if (stat->links > 1) /* a node may have the number 0, an inode may not */
-            strbuf_printf(out, " nlink=%" PRIu32 " inode=%" PRIu64, stat->links, visit->node + 1);
-        strbuf_puts(out, " contents=");
+        strbuf_printf(out, " size=%" PRIu64 " contents=", stat->size_bytes);
         put_text(out, contents);
         strbuf_puts(out, contents[0] != '\0' && contents[strlen(contents) - 1] != '/' ? "/" : "");
         put_text(out, visit->path);
@@ -94,6 +91,8 @@ int manifest_put(struct strbuf *out, struct fs *fs, const struct file_visit *vis
                       stat->gid);
     if (stat->has_mtime)
         strbuf_printf(out, " time=%" PRId64 ".%09" PRIu32, stat->mtime_s, stat->mtime_ns);
+    if (stat->kind != TREE_DIR && stat->links > 1) /* a node may have the number 0, an inode may not */
+        strbuf_printf(out, " nlink=%" PRIu32 " inode=%" PRIu64, stat->links, visit->node + 1);
     const int r = put_kind(out, fs, visit, stat, contents, err);
     if (r != 0)
         strbuf_truncate(out, before);

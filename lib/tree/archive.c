@@ -269,7 +269,7 @@ static int describe_member(struct unpack *u, struct archive_entry *entry, struct
     case AE_IFREG:
         spec->kind = TREE_FILE;
         if (u->manifest != NULL)
-            return manifest_contents(u->manifest, entry, spec, err);
+            return manifest_contents(u->manifest, spec, err);
         spec->source = SOURCE_SPOOL;
         return spool_member(u, entry, &spec->from.spool_offset, &spec->size_bytes, err);
     case AE_IFDIR:
@@ -364,6 +364,8 @@ static int add_member(struct unpack *u, struct archive_entry *entry, const char 
     struct tree_node *first = NULL;
     if (r == 0)
         r = describe_member(u, entry, &spec, &first, err);
+    if (r == 0 && u->manifest != NULL && spec.kind != TREE_DIR)
+        r = manifest_link(u->manifest, entry, &spec, err);
     if (r != 0)
         return r;
     if (n == 0) {

@@ -108,14 +108,21 @@ static int find_contents(struct manifest *m, struct archive_entry *entry, const 
     return m->contents.failed ? err_nomem(err, "reading a manifest") : 0;
 }
 
-int manifest_contents(struct manifest *m, struct archive_entry *entry, struct tree_spec *spec,
-                      struct plat_err *err)
+int manifest_link(struct manifest *m, struct archive_entry *entry, struct tree_spec *spec,
+                  struct plat_err *err)
+{
+    const la_int64_t inode = archive_entry_ino64(entry);
+    if (!m->tree->options.links || archive_entry_nlink(entry) < 2 || inode <= 0)
+        return 0;
+    return tree_link_find(&m->tree->links, m->salt, (ino_t)inode, &spec->link) == 0
+               ? 0
+               : err_nomem(err, "reading a manifest");
+}
+
+int manifest_contents(struct manifest *m, struct tree_spec *spec, struct plat_err *err)
 {
     spec->source = SOURCE_HOST_FILE;
     spec->size_bytes = (uint64_t)m->stat.st_size;
-    if (m->tree->options.links && archive_entry_nlink(entry) > 1 && archive_entry_ino64(entry) > 0 &&
-        tree_link_find(&m->tree->links, m->salt, (ino_t)archive_entry_ino64(entry), &spec->link) != 0)
-        return err_nomem(err, "reading a manifest");
     return tree_add_source_path(m->tree, strbuf_str(&m->contents), NULL, &spec->from.source_index, err);
 }
 

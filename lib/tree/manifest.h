@@ -50,8 +50,10 @@ int manifest_open(struct tree *tree, const char *host_path, bool anywhere, struc
 int manifest_settle(struct manifest *manifest, struct archive_entry *entry, bool *ret_left_out,
                     struct plat_err *err);
 /* The contents of the file that was settled last. */
-int manifest_contents(struct manifest *manifest, struct archive_entry *entry, struct tree_spec *spec,
-                      struct plat_err *err);
+int manifest_contents(struct manifest *manifest, struct tree_spec *spec, struct plat_err *err);
+/* Which other entries (but directories) are the same file. */
+int manifest_link(struct manifest *manifest, struct archive_entry *entry, struct tree_spec *spec,
+                  struct plat_err *err);
 void manifest_close(struct manifest *manifest);
 
 #endif

@@ -1,7 +1,7 @@
 /* A file tree to store: gathered from directories, archives, single files and bytes in memory, then sorted
  * (bytewise by name in each directory) and handed to a format's maker.
  *
- * Memory: 80 bytes a node plus its name. While several sources are merged or an archive is read, an index of
+ * Memory: 80 bytes a node plus its name, and the host path of a file that is added by name or by a manifest. While several sources are merged or an archive is read, an index of
  * at most 48 bytes a node more; tree_finish drops it. File contents are never held: nodes remember where to
  * read them (a host directory, a spool file for archive members, or a literal).
  *

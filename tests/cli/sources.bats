@@ -115,6 +115,7 @@ listed() { "$PLAT" ls -R "$1" | tr '\n' ' '; }
 }
 
 @test "an image to a manifest and back, as nobody: the same bytes, with devices and owners" {
+    ln -P src/dir/link src/again
     "$PLAT" mk squashfs src -o a.img --node dev/tty:c:5:70000:0620:0:5 --node dev/sda:b:8:0:0660:0:6 --node 'f\:1:p:0600:1:2' \
         --node run/s:s:0666 -O owner=keep
     cp "$PLAT" plat && chmod 644 a.img

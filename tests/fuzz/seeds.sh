@@ -33,6 +33,11 @@ fuzz_recipe)
     for f in tests/bad/recipe/*.json examples/*/recipe.json tests/cli/recipes/*.json; do
         if [ -e "$f" ]; then cp "$f" "$2/$(echo "$f" | tr / _)"; fi
     done ;;
+fuzz_sources)
+    printf '*.o\n0755\ndev/x:c:5:1:0600\na/b.o\n. type=dir mode=0755 time=1.000000002\n./a type=fifo\n' > "$2/a"
+    printf '/a/**/b[!x-z]/\nu=rwX,go=u-w\nl\\:x:l:y:z\na/c/ba\n/set type=file optional uid=7\n./x contents=y \\\n size=5\n/unset all\n' > "$2/b"
+    printf '!**\n+t,g+s\ns:s:1777:1:2\n\\#\nd type=dir\n  s type=socket\n..\n./\\303\\244#x type=char device=native,5,1\n' > "$2/c"
+    printf '[[:alpha:]-]\\ \n=\nd:d:0\nx\n./l type=link link=a\\040b nlink=2 inode=9\n# c\n./b type=block device=0x801 nochange' > "$2/d" ;;
 fuzz_image)
     # One patch each: offset (little endian), length - 1, bytes.
     printf '\x00\x02\x00\x00\x03AAAA' > "$2/gpt-header"

@@ -225,6 +225,40 @@ static int walk_disk(struct plat_err *err, uint64_t *ret_answer)
     return rc;
 }
 
+/* Patterns, a manifest, modes and nodes. */
+static int gather_sources(struct plat_err *err, uint64_t *ret_answer)
+{
+    static const char text[] =
+        "#mtree\n. type=dir mode=0750 time=5.000000006\nd type=dir\nx.o type=fifo\n..\n"
+        "./f type=file contents=nothing optional\n./s type=socket nlink=2 inode=3 uid=4\n";
+    static const char *const nodes[] = {"dev/console:c:5:1:0600:1:2", "l:l:target"};
+    const struct tree_options options = {.links = true,
+                                         .exclude = (const char *const[]){"*.o", "!/x", "a/**/[b-d]", NULL}};
+    static int fd = -1;
+    struct tree *tree = NULL;
+    char path[64], digest[65];
+    bool owned;
+    if (fd < 0 && ((fd = memfd_create("manifest", MFD_CLOEXEC)) < 0 ||
+                   write(fd, text, sizeof text - 1) != (ssize_t)sizeof text - 1))
+        hostile_die("a manifest", NULL);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int rc = tree_open(&options, &tree, err);
+    if (rc == 0)
+        rc = tree_add_manifest(tree, "sub", path, err);
+    if (rc == 0)
+        rc = tree_change_modes(tree, "u=rwX,go=rX", err);
+    if (rc == 0)
+        rc = tree_add_nodes(tree, nodes, 2, &owned, err);
+    if (rc == 0)
+        rc = tree_finish(tree, err);
+    if (rc == 0) {
+        tree_digest(tree, true, digest);
+        *ret_answer = hash_xxh64((const uint8_t *)digest, sizeof digest);
+    }
+    tree_close(tree);
+    return rc;
+}
+
 static int load_recipe(struct plat_err *err, uint64_t *ret_answer)
 {
     static const char text[] =
@@ -283,6 +317,11 @@ static int run_ls_json(struct plat_err *err, uint64_t *ret_answer)
 {
     (void)err;
     return run_one((const char *const[]){"ls", "-R", "--json", disk.path, NULL}, ret_answer);
+}
+static int run_ls_mtree(struct plat_err *err, uint64_t *ret_answer)
+{
+    (void)err;
+    return run_one((const char *const[]){"ls", "--mtree", "--contents", "x", disk.path, NULL}, ret_answer);
 }
 static int run_dump(struct plat_err *err, uint64_t *ret_answer)
 {
@@ -448,6 +487,7 @@ int main(void)
         {"loading the gpt layout", load_gpt, false, false},
         {"loading the fat32 layout", load_fat32, false, false},
         {"loading a recipe", load_recipe, false, false},
+        {"gathering sources", gather_sources, false, false},
         {"loading the gpt layout through jansson", load_gpt, false, true},
         {"loading a recipe through jansson", load_recipe, false, true},
         {"making a FAT32", make_fat, false, false},
@@ -461,6 +501,7 @@ int main(void)
         {"plat verify", run_verify, true, false},
         {"plat ls -lR", run_ls, true, false},
         {"plat ls --json", run_ls_json, true, false},
+        {"plat ls --mtree", run_ls_mtree, true, false},
         {"plat dump --json", run_dump, true, false},
         {"plat dump", run_dump_text, true, false},
         {"plat get", run_get, true, false},

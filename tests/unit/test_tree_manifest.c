@@ -35,6 +35,8 @@ static void test_kinds(void)
                       "./gone optional contents=host/gone\n"
                       "./a#b contents=host/one nlink=2 inode=5\n"
                       "./again contents=host/one nlink=2 inode=5\n"
+                      "./link2 type=link link=../to\\040x nlink=2 inode=6\n"
+                      "./link3 type=link link=../to\\040x nlink=2 inode=6\n"
                       "# host type=socket\n"
                       "host type=dir\n"
                       "    one\n"
@@ -47,7 +49,7 @@ static void test_kinds(void)
                       "./bytes\\303\\244\\377 type=file optional contents=host/one");
     ok(r == 0 && tree_finish(tree, &err) == 0 &&
            lists(tree, "a#b again bare bare-dir/ bytes\xc3\xa4\xff dev/ dev/tty disk host/ host/one "
-                       "host/sub/ link one "
+                       "host/sub/ link link2 link3 one "
                        "pipe sock spaced name "),
        "a manifest: %s", err.text);
     struct tree_node *one = find(tree, "one"), *two = find(tree, "spaced name"), *tty = find(tree, "dev/tty");
@@ -61,8 +63,11 @@ static void test_kinds(void)
            find(tree, "disk")->kind == TREE_BLOCK && find(tree, "pipe")->kind == TREE_FIFO &&
            find(tree, "sock")->kind == TREE_SOCKET && find(tree, "sock")->uid == 0,
        "special files");
-    ok(find(tree, "a#b")->link != 0 && find(tree, "a#b")->link == find(tree, "again")->link && one->link == 0,
-       "one file with two names");
+    ok(find(tree, "a#b")->link != 0 && find(tree, "a#b")->link == find(tree, "again")->link &&
+           one->link == 0 && find(tree, "link2")->link != 0 &&
+           find(tree, "link2")->link == find(tree, "link3")->link &&
+           find(tree, "link2")->link != find(tree, "a#b")->link,
+       "files and links with two names");
     ok(tree_root(tree)->mode == 0701 && find(tree, "bare")->mode == 0644 && find(tree, "bare")->uid == 0 &&
            find(tree, "bare-dir")->mode == 0755 && find(tree, "bare")->mtime_s == 0,
        "what is not given is the same everywhere");
