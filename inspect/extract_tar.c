@@ -78,7 +78,7 @@ static int fill_entry(const struct tar_sink *s, struct archive_entry *to, const 
     mode_t mode = stat->kind == TREE_DIR ? 0755 : 0644;
     if (!stat->has_mode && stat->kind == TREE_FILE && stat->attributes & FILE_READ_ONLY)
         mode = 0444;
-    archive_entry_copy_pathname(to, from->path);
+    archive_entry_copy_pathname(to, from->path[0] != '\0' ? from->path : "./");
     archive_entry_set_filetype(to, file_type(stat->kind));
     archive_entry_set_perm(to, stat->has_mode ? (mode_t)stat->mode : mode);
     archive_entry_set_uid(to, stat->uid);
@@ -142,7 +142,7 @@ static int tar_begin(struct extract_sink *sink, struct fs *fs, const char *path,
 static int tar_enter(struct extract_sink *sink, const struct extract_entry *entry)
 {
     struct plat_err why = {0};
-    if (entry->path[0] == '\0') /* the root of the image is where the archive is unpacked */
+    if (entry->path[0] == '\0' && !entry->stat->has_mode) /* nothing is known of it */
         return 0;
     return report(tar_sink_of(sink), entry, put_header(tar_sink_of(sink), entry, NULL, NULL, &why), &why);
 }

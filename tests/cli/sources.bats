@@ -223,3 +223,13 @@ R
     "$PLAT" cat disk.img /t.tar | tar tvf - >list
     grep -q '^prw------- .* c$' list && grep -q '^-r--r--r-- .* x$' list
 }
+
+@test "an image to a tar and back, as nobody: the same bytes, with devices, owners and attributes" {
+    python3 -c 'import os; os.setxattr("src/one.txt", "user.colour", b"red"); os.setxattr("src", "user.root", b"1")' || echo "# no attributes here: without them"
+    ln -P src/dir/link src/again
+    "$PLAT" mk squashfs src -o a.img --node dev/tty:c:5:70000:0620:0:5 --node dev/sda:b:8:0:0660:0:6 --node f:p:0600:1:2 -O owner=keep -O xattrs=keep
+    cp "$PLAT" plat && chmod 644 a.img
+    unprivileged sh -c './plat extract a.img -o a.tar && ./plat mk squashfs a.tar -o b.img -O owner=keep -O xattrs=keep &&
+        ./plat extract a.img -o - | ./plat mk squashfs - -o c.img -O owner=keep -O xattrs=keep' >/dev/null
+    cmp a.img b.img && cmp a.img c.img
+}
