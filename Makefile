@@ -114,7 +114,8 @@ help:
 	'make fuzz        each fuzz target for FUZZ_SECONDS (60)' \
 	'make coverage    line coverage of lib/ and formats/; fails below 85%' \
 	'make bench       side by side with genimage and mkfs.fat + mcopy; writes BENCHMARKS.md' \
-	'make bench-squashfs  SquashFS beside mksquashfs and gensquashfs; TREES="/usr/share ..."' \
+	'make bench-squashfs  SquashFS beside mksquashfs, gensquashfs, tar2sqfs; into BENCHMARKS.md' \
+	'make bench-squashfs-read  reading it beside unsquashfs and the bare codec; TREES likewise' \
 	'make golden-update   accept changed generated code' \
 	'make clean'
 

@@ -1,7 +1,10 @@
 /* plat dump: the typed tree of an image. */
 #include "inspect/dump.h"
 
+#include <string.h>
+
 #include "inspect/commands.h"
+#include "inspect/dump_data.h"
 #include "inspect/open.h"
 
 static int run(struct cli *cli)
@@ -18,12 +21,18 @@ static int run(struct cli *cli)
             return cli_usage(cli, "--depth counts from 1: structures and arrays");
         dump.depth = depth;
     }
+    const char *data = cli_text(cli, "data");
+    if (data != NULL && (!dump.json || cli->n_args > 1 || dump.all || dump.depth != 0))
+        return cli_usage(cli, "--data belongs to --json, and is about the whole image");
     int r = inspect_options_read(cli, true, &options, &err);
     if (r == 0)
-        r = inspect_open(cli->args[0], &options, true, &image, &err);
-    if (r == 0)
+        r = data != NULL ? inspect_open_any(cli->args[0], &options, &image, &err)
+                         : inspect_open(cli->args[0], &options, true, &image, &err);
+    if (r == 0 && data != NULL)
+        r = dump_data(&image, &options, strcmp(data, "inside") == 0, &err);
+    else if (r == 0)
         r = inspect_path(&image, cli->n_args > 1 ? cli->args[1] : "", &path, &err);
-    if (r == 0)
+    if (r == 0 && data == NULL)
         r = dump_print(cli, &image, &path, &dump, &damaged, &err);
     if (r != 0)
         err_image(&err, cli->args[0]);
@@ -42,6 +51,12 @@ static const struct option_desc options_table[] = {
      .kind = OPTION_NUMBER,
      .argument = "N",
      .doc = "levels to show: 1 structures and arrays, 2 fields and elements, ..."},
+    {.name = "data",
+     .kind = OPTION_TEXT,
+     .argument = "inside|outside",
+     .doc = "with --json: all that plat assemble needs; extents with their bytes, or without",
+     .choices = "inside|outside",
+     .complete = COMPLETE_CHOICES},
 };
 
 const struct command command_dump = {

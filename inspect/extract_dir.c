@@ -1,29 +1,17 @@
-/* Extracting into a directory of the host.
- *
- * Every open is relative to a directory that is already open, of a single name, with O_NOFOLLOW. A file is
- * written without a name (O_TMPFILE), or under a temporary one where the host's filesystem cannot do that,
- * and gets its name when it is whole. */
+/* The directory sink: what the walk hands over becomes items of the queue (extract_queue.h). */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#include "inspect/extract.h"
+#include "inspect/extract_queue.h"
 
-enum { HOLE_BYTES = 4096, TEMP_TRIES = 100 };
-
-struct dir_sink {
-    struct extract_sink sink; /* first */
-    int root_fd;
-    bool force;
-    mode_t umask;
-    struct strbuf cached; /* path of cached_fd, relative to the target */
-    int cached_fd;        /* the directory that was used last; -1: none */
-    uint8_t *buf;
-    unsigned n_temps;
+enum {
+    WHOLE_BYTES = 4 << 20, /* larger files go in pieces */
+    PIECE_BYTES = 2 << 20,
+    OPEN_PLACES = 256, /* descriptors of directories and large files, beyond those that the walk is in */
+    DESCRIPTORS = 4096 /* a tree may be TREE_MAX_DEPTH deep */
 };
 
 static struct dir_sink *dir_sink_of(struct extract_sink *sink)
@@ -31,321 +19,277 @@ static struct dir_sink *dir_sink_of(struct extract_sink *sink)
     return (struct dir_sink *)(void *)sink;
 }
 
-static int open_dir_at(int parent, const char *name)
-{
-    return openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-/* Opens one directory after the other, making those that are missing. */
-static int open_beneath(const struct dir_sink *s, const char *path, size_t n, int *ret, struct plat_err *err)
-{
-    int fd = open_dir_at(s->root_fd, ".");
-    int saved = errno;
-    for (size_t at = 0; fd >= 0 && at < n;) {
-        char name[TREE_MAX_NAME_BYTES + 1];
-        size_t len = 0;
-        while (at + len < n && path[at + len] != '/')
-            len++;
-        if (len >= sizeof name) {
-            (void)close(fd);
-            return err_set(err, PLAT_ELIMIT, "a name in its path has more than %d bytes",
-                           TREE_MAX_NAME_BYTES);
-        }
-        memcpy(name, path + at, len);
-        name[len] = '\0';
-        at += len + 1;
-        int made = mkdirat(fd, name, 0777);
-        int next = made == 0 || errno == EEXIST ? open_dir_at(fd, name) : -1;
-        saved = errno;
-        (void)close(fd);
-        fd = next;
-    }
-    if (fd < 0)
-        return err_sys(err, saved,
-                       saved == ELOOP || saved == ENOTDIR
-                           ? "the target holds something else where the directory should be"
-                           : "cannot open its directory");
-    *ret = fd;
-    return 0;
-}
-
-/* The directory that holds `path`; *ret_name is its last component. The descriptor belongs to the sink. */
-static int parent_of(struct dir_sink *s, const char *path, const char **ret_name, int *ret,
-                     struct plat_err *err)
-{
-    const char *slash = strrchr(path, '/');
-    size_t n = slash != NULL ? (size_t)(slash - path) : 0;
-    *ret_name = slash != NULL ? slash + 1 : path;
-    if (s->cached_fd < 0 || s->cached.len != n || memcmp(strbuf_str(&s->cached), path, n) != 0) {
-        int fd = -1;
-        int r = open_beneath(s, path, n, &fd, err);
-        if (r != 0)
-            return r;
-        if (s->cached_fd >= 0)
-            (void)close(s->cached_fd);
-        s->cached_fd = fd;
-        strbuf_truncate(&s->cached, 0);
-        strbuf_add(&s->cached, path, n);
-        if (s->cached.failed)
-            return err_nomem(err, "extracting");
-    }
-    *ret = s->cached_fd;
-    return 0;
-}
-
-static void times_of(const struct fs_stat *stat, struct timespec ret[2])
-{
-    ret[0] = (struct timespec){.tv_nsec = UTIME_OMIT};
-    ret[1] = (struct timespec){.tv_nsec = UTIME_OMIT};
-    if (stat->has_mtime)
-        ret[1] = (struct timespec){.tv_sec = stat->mtime_s, .tv_nsec = (long)stat->mtime_ns};
-}
-
-/* What the image says, without set-id bits; else what new files get, without write permission for read-only
- * ones. */
-static mode_t mode_of(const struct dir_sink *s, const struct fs_stat *stat, mode_t usual)
-{
-    if (stat->has_mode)
-        return (mode_t)stat->mode & 0777;
-    mode_t mode = usual & ~s->umask;
-    return stat->kind != TREE_DIR && stat->attributes & FILE_READ_ONLY ? mode & ~(mode_t)0222 : mode;
-}
-
-/* ---- directories ---- */
-
-static int dir_dir(struct extract_sink *sink, const char *path, const struct fs_stat *stat,
-                   struct plat_err *err)
+static int dir_refuse(struct extract_sink *sink, const char *path, bool unread, const struct plat_err *why)
 {
     struct dir_sink *s = dir_sink_of(sink);
-    int fd = -1;
-    (void)stat;
-    int r = open_beneath(s, path, strlen(path), &fd, err);
-    if (r == 0)
-        (void)close(fd);
-    return r;
+    (void)unread; /* the others are extracted in any case */
+    item_fail(queue_item(s, ITEM_REFUSED, s->dir, path), why->class, why);
+    return queue_add(s, 0, NULL);
 }
 
-static int dir_dir_end(struct extract_sink *sink, const char *path, const struct fs_stat *stat,
-                       struct plat_err *err)
+static int enter_place(struct dir_sink *s, const char *name, struct plat_err *err)
 {
-    struct dir_sink *s = dir_sink_of(sink);
-    struct timespec times[2];
-    int fd = -1;
-    int r = open_beneath(s, path, strlen(path), &fd, err);
-    if (r != 0)
-        return r;
-    times_of(stat, times);
-    if (stat->has_mode && fchmod(fd, mode_of(s, stat, 0777)) != 0)
-        r = err_sys(err, errno, "cannot set its mode");
-    else if (futimens(fd, times) != 0)
-        r = err_sys(err, errno, "cannot set its time");
-    (void)close(fd);
-    return r;
-}
-
-/* ---- files ---- */
-
-/* A file that is being written: without a name, or with a temporary one. */
-struct fresh {
-    int fd;
-    char temp[40]; /* "": no name */
-};
-
-static int fresh_open(struct dir_sink *s, int parent, struct fresh *ret, struct plat_err *err)
-{
-    struct fresh fresh = {.fd = openat(parent, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600)};
-    for (int i = 0; fresh.fd < 0 && i < TEMP_TRIES; i++) {
-        (void)snprintf(fresh.temp, sizeof fresh.temp, ".plat-%ld-%u", (long)getpid(), s->n_temps++);
-        fresh.fd = openat(parent, fresh.temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fresh.fd < 0 && errno != EEXIST)
-            break;
+    while (s->n_open >= OPEN_PLACES && (s->batch != NULL || par_in_flight(s->par) > 0)) {
+        queue_flush(s);
+        queue_take(s);
     }
-    if (fresh.fd < 0)
-        return err_sys(err, errno, "cannot create a file in its directory");
-    *ret = fresh;
+    struct place *place = NULL;
+    int rc = place_enter(s->dir, name, &place, err);
+    if (rc != 0)
+        return rc;
+    s->dir = place;
+    s->n_open++;
     return 0;
 }
 
-/* Gives it its name. linkat does not replace what is there; --force goes through a second name and rename. */
-static int fresh_publish(struct dir_sink *s, int parent, struct fresh *fresh, const char *name,
-                         struct plat_err *err)
+static int leave_place(struct dir_sink *s, const char *path, uint64_t node, const struct fs_stat *stat)
 {
-    char self[64];
-    (void)snprintf(self, sizeof self, "/proc/self/fd/%d", fresh->fd);
-    bool named = fresh->temp[0] != '\0';
-    int failed = named ? linkat(parent, fresh->temp, parent, name, 0)
-                       : linkat(AT_FDCWD, self, parent, name, AT_SYMLINK_FOLLOW);
-    if (failed == 0) {
-        if (named)
-            (void)unlinkat(parent, fresh->temp, 0);
+    struct place *place = s->dir;
+    struct item *item = queue_item(s, ITEM_LEFT, place, path);
+    item->node = node;
+    item->has_stat = stat != NULL;
+    if (stat != NULL)
+        item->stat = *stat;
+    s->dir = place->parent;
+    return queue_add(s, 0, NULL);
+}
+
+/* Back to the target itself. */
+static void leave_all(struct dir_sink *s)
+{
+    while (s->dir != s->root)
+        (void)leave_place(s, s->dir->name, 0, NULL);
+    queue_drain(s);
+}
+
+static int dir_begin(struct extract_sink *sink, struct fs *fs, const char *path, struct plat_err *err)
+{
+    struct dir_sink *s = dir_sink_of(sink);
+    const char *slash;
+    int rc = 0;
+    leave_all(s);
+    if (s->options->source->fs != fs)
+        first_names_free(&s->firsts);
+    s->options->source->fs = fs;
+    for (; rc == 0 && (slash = strchr(path, '/')) != NULL; path = slash + 1) {
+        char *name = strndup(path, (size_t)(slash - path));
+        rc = name == NULL ? err_nomem(err, "extracting") : enter_place(s, name, err);
+        free(name);
+    }
+    return rc;
+}
+
+static int dir_enter(struct extract_sink *sink, const struct extract_entry *entry)
+{
+    struct dir_sink *s = dir_sink_of(sink);
+    struct plat_err why = {0};
+    const char *slash = strrchr(entry->path, '/');
+    if (entry->path[0] == '\0') { /* the root of the image is the target itself */
+        s->root_stat = *entry->stat;
+        s->root_node = entry->node;
+        s->has_root_stat = true;
         return 0;
     }
-    if (errno != EEXIST)
-        return err_sys(err, errno, "cannot give it its name");
-    if (!s->force)
-        return err_set(err, PLAT_EINVALID, "it exists already, and is left as it is; --force replaces it");
-    if (!named) {
-        (void)snprintf(fresh->temp, sizeof fresh->temp, ".plat-%ld-%u", (long)getpid(), s->n_temps++);
-        if (linkat(AT_FDCWD, self, parent, fresh->temp, AT_SYMLINK_FOLLOW) != 0) {
-            int saved = errno;
-            fresh->temp[0] = '\0';
-            return err_sys(err, saved, "cannot give it a temporary name");
+    if (enter_place(s, slash != NULL ? slash + 1 : entry->path, &why) != 0) {
+        int rc = dir_refuse(sink, entry->path, true, &why);
+        return rc != 0 ? rc : 1;
+    }
+    (void)queue_item(s, ITEM_ENTERED, s->dir, entry->path);
+    return queue_add(s, 0, NULL);
+}
+
+static int dir_leave(struct extract_sink *sink, const struct extract_entry *entry)
+{
+    return entry->path[0] == '\0' ? 0 : leave_place(dir_sink_of(sink), entry->path, entry->node, entry->stat);
+}
+
+/* Where contents may be, from `at` on; nothing: only a hole follows. */
+static int next_data(struct dir_sink *s, const struct extract_entry *entry, uint64_t at, struct range *ret,
+                     struct plat_err *err)
+{
+    struct fs *fs = s->options->source->fs;
+    *ret = (struct range){at, entry->stat->size_bytes - at};
+    return fs->driver->next_data == NULL ? 0 : fs->driver->next_data(fs, entry->node, at, ret, err);
+}
+
+static struct item *add_stat(struct item *item, const struct extract_entry *entry)
+{
+    item->node = entry->node;
+    item->stat = *entry->stat;
+    return item;
+}
+
+static int make_pieces(struct dir_sink *s, const struct extract_entry *entry, struct large *large,
+                       struct plat_err *err)
+{
+    const uint64_t size_bytes = entry->stat->size_bytes;
+    uint64_t at = 0;
+    int rc = 0;
+    while (rc == 0 && at < size_bytes && !s->stopping) {
+        struct range data;
+        rc = next_data(s, entry, at, &data, err);
+        if (rc != 0 || data.bytes == 0)
+            break;
+        const uint64_t end = data.start + data.bytes;
+        for (at = data.start; at < end && !s->stopping;) {
+            const uint64_t next = (at / PIECE_BYTES + 1) * PIECE_BYTES;
+            const struct range piece = {at, (next < end ? next : end) - at};
+            struct item *item = add_stat(queue_item(s, ITEM_PIECE, s->dir, entry->path), entry);
+            item->large = large;
+            item->piece = piece;
+            (void)queue_add(s, piece.bytes, NULL);
+            at += piece.bytes;
         }
     }
-    if (renameat(parent, fresh->temp, parent, name) != 0)
-        return err_sys(err, errno, "cannot replace what is there");
-    return 0;
+    return rc == 0 && s->stopping ? err_set(err, PLAT_EIO, "it is not complete") : rc;
 }
 
-/* Writes what is not zero; the rest stays a hole. */
-static int write_sparse(int fd, uint64_t at, const uint8_t *buf, size_t n, struct plat_err *err)
+static int add_large(struct dir_sink *s, const struct extract_entry *entry, struct first_name *first)
 {
-    for (size_t i = 0; i < n;) {
-        size_t block = n - i < HOLE_BYTES ? n - i : HOLE_BYTES;
-        if (bytes_all(buf + i, block, 0)) {
-            i += block;
-            continue;
-        }
-        size_t end = i + block;
-        while (end < n) {
-            block = n - end < HOLE_BYTES ? n - end : HOLE_BYTES;
-            if (bytes_all(buf + end, block, 0))
-                break;
-            end += block;
-        }
-        while (i < end) {
-            ssize_t wrote = pwrite(fd, buf + i, end - i, (off_t)(at + i));
-            if (wrote < 0 && errno == EINTR)
-                continue;
-            if (wrote <= 0)
-                return err_sys(err, wrote < 0 ? errno : EIO, "cannot write it");
-            i += (size_t)wrote;
-        }
+    const char *slash = strrchr(entry->path, '/');
+    const struct made made = {.dir = s->dir,
+                              .name = slash != NULL ? slash + 1 : entry->path,
+                              .node = entry->node,
+                              .stat = entry->stat};
+    struct large *large = calloc(1, sizeof *large);
+    struct plat_err why = {0};
+    int rc = large == NULL ? err_nomem(&why, "extracting") : make_open(&s->maker, &made, &large->file, &why);
+    if (rc == 0 && (entry->stat->size_bytes > INT64_MAX ||
+                    ftruncate(large->file.fd, (off_t)entry->stat->size_bytes) != 0)) {
+        rc = make_failed(&s->maker, errno, "cannot set its size", &why);
+        (void)make_close(&s->maker, &made, &large->file, rc, NULL);
     }
-    return 0;
+    if (rc != 0) {
+        free(large);
+        rc = dir_refuse(&s->sink, entry->path, true, &why);
+        stop_when_full(s, s->maker.full);
+        return rc;
+    }
+    s->n_open++;
+    rc = make_pieces(s, entry, large, &why);
+    struct item *item = add_stat(queue_item(s, ITEM_WHOLE, s->dir, entry->path), entry);
+    item->large = large;
+    item->first = first;
+    item_fail(item, rc, &why);
+    return queue_add(s, 0, NULL);
 }
 
-static int fill(struct dir_sink *s, int fd, struct extract_reader *reader, const struct fs_stat *stat,
-                struct plat_err *err)
-{
-    struct timespec times[2];
-    size_t n;
-    do {
-        uint64_t at = reader->at;
-        int r = extract_read(reader, s->buf, FILES_READ_BYTES, &n, err);
-        if (r == 0)
-            r = write_sparse(fd, at, s->buf, n, err);
-        if (r != 0)
-            return r;
-    } while (n > 0);
-    times_of(stat, times);
-    if (ftruncate(fd, (off_t)reader->size_bytes) != 0)
-        return err_sys(err, errno, "cannot set its size");
-    if (fchmod(fd, mode_of(s, stat, 0666)) != 0)
-        return err_sys(err, errno, "cannot set its mode");
-    if (futimens(fd, times) != 0)
-        return err_sys(err, errno, "cannot set its time");
-    return 0;
-}
-
-static int dir_file(struct extract_sink *sink, const char *path, const struct fs_stat *stat,
-                    struct extract_reader *reader, struct plat_err *err)
+static int dir_entry(struct extract_sink *sink, const struct extract_entry *entry)
 {
     struct dir_sink *s = dir_sink_of(sink);
-    struct fresh fresh = {.fd = -1};
-    const char *name = path;
-    int parent = -1;
-    int r = parent_of(s, path, &name, &parent, err);
-    if (r == 0)
-        r = fresh_open(s, parent, &fresh, err);
-    if (r != 0)
-        return r;
-    r = fill(s, fresh.fd, reader, stat, err);
-    if (r == 0)
-        r = fresh_publish(s, parent, &fresh, name, err);
-    if (close(fresh.fd) != 0 && r == 0)
-        r = err_sys(err, errno, "cannot write it");
-    if (r != 0 && fresh.temp[0] != '\0')
-        (void)unlinkat(parent, fresh.temp, 0);
-    return r;
+    const struct fs_stat *stat = entry->stat;
+    struct first_name *first = NULL;
+    struct plat_err why = {0};
+    bool new = true;
+    if (stat->links > 1 && first_names_get(&s->firsts, entry->node, &first, &new, &why) != 0)
+        return dir_refuse(sink, entry->path, true, &why);
+    if (new && stat->kind == TREE_FILE && stat->size_bytes > WHOLE_BYTES)
+        return add_large(s, entry, first);
+    struct item *item = add_stat(queue_item(s, new ? ITEM_MAKE : ITEM_LINK, s->dir, entry->path), entry);
+    item->first = first;
+    return queue_add(s, new && stat->kind == TREE_FILE ? stat->size_bytes : 0, NULL);
 }
 
-static int dir_symlink(struct extract_sink *sink, const char *path, const struct fs_stat *stat,
-                       const char *target, struct plat_err *err)
+/* ---- opening and closing ---- */
+
+static void warn_of_count(const struct dir_sink *s, uint64_t n, const char *what)
+{
+    struct strbuf text = {0};
+    if (n == 0)
+        return;
+    strbuf_printf(&text, "%llu %s", (unsigned long long)n, what);
+    s->options->report.warn(s->options->report.ctx, strbuf_str(&text));
+    strbuf_free(&text);
+}
+
+static int dir_finish(struct extract_sink *sink, bool whole, struct plat_err *err)
 {
     struct dir_sink *s = dir_sink_of(sink);
-    struct timespec times[2];
-    const char *name = path;
-    int parent = -1;
-    int r = parent_of(s, path, &name, &parent, err);
-    if (r != 0)
-        return r;
-    if (s->force)
-        (void)unlinkat(parent, name, 0);
-    if (symlinkat(target, parent, name) != 0) {
-        if (errno == EEXIST)
-            return err_set(err, PLAT_EINVALID,
-                           "it exists already, and is left as it is; --force replaces it");
-        return err_sys(err, errno, "cannot make the symbolic link");
-    }
-    times_of(stat, times);
-    (void)utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW); /* not every filesystem keeps times of links */
-    return 0;
-}
-
-static int dir_finish(struct extract_sink *sink, struct plat_err *err)
-{
-    (void)sink;
+    (void)whole; /* each file is */
     (void)err;
+    leave_all(s);
+    if (s->root->made) {
+        s->root->refs++;
+        s->n_open++;
+        s->dir = s->root;
+        (void)leave_place(s, "", s->root_node, s->has_root_stat ? &s->root_stat : NULL);
+        queue_drain(s);
+        s->dir = s->root;
+    }
+    s->xattrs_denied += s->maker.xattrs_denied;
+    s->xattrs_unknown += s->maker.xattrs_unknown;
+    warn_of_count(
+        s, s->xattrs_denied,
+        "extended attributes outside user.* are not set, which only root may (--xattrs drop: none)");
+    warn_of_count(s, s->xattrs_unknown,
+                  "extended attributes are not set: the target's filesystem does not keep such ones");
+    warn_of_count(s, s->copies,
+                  "names are files of their own, with the same contents: the target takes no link there");
     return 0;
 }
 
 static void dir_close(struct extract_sink *sink)
 {
     struct dir_sink *s = dir_sink_of(sink);
-    if (s->cached_fd >= 0)
-        (void)close(s->cached_fd);
-    if (s->root_fd >= 0)
-        (void)close(s->root_fd);
-    strbuf_free(&s->cached);
-    free(s->buf);
+    if (s->par != NULL && s->root != NULL) { /* after a failure: what is not published goes */
+        s->discard = s->discard || s->root->temp[0] != '\0' || s->dir != s->root;
+        leave_all(s);
+        place_remove(s->root);
+    }
+    par_close(s->par);
+    first_names_free(&s->firsts);
+    place_unref(s->root);
+    if (s->locked)
+        (void)pthread_mutex_unlock(&s->options->source->lock);
+    free(s->maker.buf);
     free(s);
 }
 
 static const struct extract_sink_ops dir_ops = {
-    .dir = dir_dir,
-    .dir_end = dir_dir_end,
-    .file = dir_file,
-    .symlink = dir_symlink,
+    .begin = dir_begin,
+    .enter = dir_enter,
+    .leave = dir_leave,
+    .entry = dir_entry,
+    .refuse = dir_refuse,
     .finish = dir_finish,
     .close = dir_close,
 };
 
-int extract_to_dir(const char *target, bool force, struct extract_sink **ret, struct plat_err *err)
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int extract_to_dir(const struct extract_options *options, struct extract_sink **ret, struct plat_err *err)
 {
     struct dir_sink *s = calloc(1, sizeof *s);
     if (s == NULL)
         return err_nomem(err, "extracting");
     s->sink.ops = &dir_ops;
-    s->force = force;
-    s->cached_fd = -1;
-    s->umask = umask(0);
-    (void)umask(s->umask);
-    s->buf = malloc(FILES_READ_BYTES);
-    if (mkdir(target, 0777) != 0 && errno != EEXIST) {
-        int r = err_sys(err, errno, "cannot make the directory %.200s", target);
-        s->root_fd = -1;
-        dir_close(&s->sink);
-        return r;
+    s->options = options;
+    s->host.options = options;
+    s->host.root = geteuid() == 0;
+    s->host.owner = s->host.root && options->same_owner;
+    s->host.umask = umask(0);
+    (void)umask(s->host.umask);
+    raise_descriptors();
+    s->maker = (struct maker){.host = &s->host, .buf = malloc(FILES_READ_BYTES)};
+    int rc = s->maker.buf == NULL ? err_nomem(err, "extracting") : 0;
+    if (rc == 0)
+        rc = par_open(&queue_par_ops, s, options->n_threads, &s->par, err);
+    if (rc == 0)
+        rc = place_open_target(options->target, &s->root, err);
+    s->dir = s->root;
+    if (rc == 0) {
+        (void)pthread_mutex_lock(&options->source->lock);
+        s->locked = true;
+        *ret = &s->sink;
+        return 0;
     }
-    /* The target itself is the user's choice: it may be a symbolic link. */
-    s->root_fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (s->root_fd < 0 || s->buf == NULL) {
-        int r =
-            s->buf == NULL ? err_nomem(err, "extracting") : err_sys(err, errno, "cannot open %.200s", target);
-        dir_close(&s->sink);
-        return r;
-    }
-    *ret = &s->sink;
-    return 0;
+    dir_close(&s->sink);
+    return rc;
 }

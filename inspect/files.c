@@ -224,7 +224,8 @@ static int walk_children(struct walking *w, const struct file_visit *dir)
                                          .node = entry->node,
                                          .kind = entry->kind,
                                          .depth = dir->depth + 1,
-                                         .met = entry->met};
+                                         .met = entry->met,
+                                         .again = i > 0 && strcmp(entry[-1].name, entry->name) == 0};
         r = walk_from(w, &visit);
         strbuf_truncate(&w->path, outer);
     }

@@ -58,6 +58,7 @@ struct file_visit {
     enum tree_kind kind;
     unsigned depth; /* 0: what the walk began with */
     bool met;       /* a directory that was met before: it is not entered */
+    bool again;     /* the name before it in its directory is the same */
 };
 struct file_walk {
     void *ctx;

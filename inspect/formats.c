@@ -57,7 +57,65 @@ static const char *role(const struct fs_driver *driver)
 static int ability_columns(size_t i)
 {
     size_t n = strlen(abilities[i].name);
-    return n < 5 ? 5 : (int)n;
+    return n < 6 ? 6 : (int)n;
+}
+
+/* Embedded layout `i`, where it describes a format alone; NULL: a driver has it. */
+static const struct layout *lone_layout(size_t i)
+{
+    const struct layout *layout;
+    bool alone = fs_layout_is_alone(embedded_schemas[i].name);
+    return alone && fs_layout(embedded_schemas[i].name, &layout, NULL) == 0 ? layout : NULL;
+}
+
+/* The layout of this name where no driver has it, though one may go by the name: makers of archives do. */
+static const struct layout *lone_layout_named(const char *name)
+{
+    for (size_t i = 0; i < n_embedded_schemas; i++)
+        if (strcmp(embedded_schemas[i].name, name) == 0)
+            return lone_layout(i);
+    return NULL;
+}
+
+static void layout_lines(struct strbuf *out, const struct layout *layout)
+{
+    strbuf_printf(out, "  layout   %s: %zu types, %zu map entries, %zu rules  (plat schema doc %s)\n",
+                  layout->name, layout->n_types, layout->n_map, layout->n_rules, layout->name);
+    if (layout->spec != NULL && layout->spec[0] != '\0')
+        strbuf_printf(out, "  spec     %s\n", layout->spec);
+}
+
+/* What a layout alone is enough for. */
+static bool by_schema(size_t ability)
+{
+    return abilities[ability].has == can_probe || abilities[ability].has == can_check;
+}
+
+static const char *ability_word(const struct fs_driver *driver, size_t ability)
+{
+    if (abilities[ability].has == can_make)
+        return made_by(driver);
+    if (abilities[ability].has(driver))
+        return "yes";
+    return by_schema(ability) && lone_layout_named(driver->name) != NULL ? "schema" : "-";
+}
+
+/* Formats that a layout alone describes, in the table and as a page of one. */
+static void schema_row(const struct cli *cli, struct strbuf *out, const struct layout *layout)
+{
+    strbuf_printf(out, "%s%-12s%s", paint(cli, PAINT_STRONG), layout->name, paint(cli, PAINT_PLAIN));
+    for (size_t i = 0; i < N_ABILITIES; i++)
+        strbuf_printf(out, "  %-*s", ability_columns(i), by_schema(i) ? "schema" : "-");
+    strbuf_printf(out, "  %s\n", layout->title);
+}
+
+static void schema_text(const struct cli *cli, struct strbuf *out, const struct layout *layout)
+{
+    strbuf_printf(out, "%s%s%s: %s\n", paint(cli, PAINT_STRONG), layout->name, paint(cli, PAINT_PLAIN),
+                  layout->title);
+    strbuf_puts(out,
+                "  role     described by its layout alone: dump, get, hex, verify\n  can      probe check\n");
+    layout_lines(out, layout);
 }
 
 static void list_text(const struct cli *cli, struct strbuf *out)
@@ -70,12 +128,12 @@ static void list_text(const struct cli *cli, struct strbuf *out)
         strbuf_printf(out, "%s%-12s%s", paint(cli, PAINT_STRONG), fs_drivers[d]->name,
                       paint(cli, PAINT_PLAIN));
         for (size_t i = 0; i < N_ABILITIES; i++)
-            strbuf_printf(out, "  %-*s", ability_columns(i),
-                          abilities[i].has == can_make      ? made_by(fs_drivers[d])
-                          : abilities[i].has(fs_drivers[d]) ? "yes"
-                                                            : "-");
+            strbuf_printf(out, "  %-*s", ability_columns(i), ability_word(fs_drivers[d], i));
         strbuf_printf(out, "  %s\n", fs_drivers[d]->title);
     }
+    for (size_t i = 0; i < n_embedded_schemas; i++)
+        if (lone_layout(i) != NULL && fs_driver_find(embedded_schemas[i].name) == NULL)
+            schema_row(cli, out, lone_layout(i));
     strbuf_puts(out,
                 "\nOptions for making one, and its partition types: plat formats NAME\nLayouts built in:");
     for (size_t i = 0; i < n_embedded_schemas; i++)
@@ -93,12 +151,8 @@ static void one_text(const struct cli *cli, struct strbuf *out, const struct fs_
         if (abilities[i].has(driver))
             strbuf_printf(out, " %s", abilities[i].name);
     strbuf_putc(out, '\n');
-    if (layout != NULL) {
-        strbuf_printf(out, "  layout   %s: %zu types, %zu map entries, %zu rules  (plat schema doc %s)\n",
-                      layout->name, layout->n_types, layout->n_map, layout->n_rules, layout->name);
-        if (layout->spec != NULL && layout->spec[0] != '\0')
-            strbuf_printf(out, "  spec     %s\n", layout->spec);
-    }
+    if (layout != NULL)
+        layout_lines(out, layout);
     const struct fs_maker *maker = driver->maker;
     if (maker != NULL && maker->n_options > 0)
         strbuf_puts(out, "\nOptions of plat mk and of recipes:\n");
@@ -174,12 +228,33 @@ static void driver_json(struct strbuf *out, const struct fs_driver *driver)
     strbuf_puts(out, "]}");
 }
 
+static void schema_json(struct strbuf *out, const struct layout *layout)
+{
+    strbuf_puts(out, "{");
+    put_json(out, "name", layout->name);
+    strbuf_puts(out, ", ");
+    put_json(out, "title", layout->title);
+    strbuf_puts(out, ", ");
+    put_json(out, "role", "schema");
+    strbuf_puts(out, ", ");
+    put_json(out, "layout", layout->name);
+    for (size_t i = 0; i < N_ABILITIES; i++)
+        strbuf_printf(out, ", \"%s\": %s", abilities[i].name, by_schema(i) ? "true" : "false");
+    strbuf_puts(out, ", \"made_by\": null, \"options\": [], \"partition_types\": []}");
+}
+
 static void list_json(struct strbuf *out)
 {
     strbuf_puts(out, "{\"formats\": [");
     for (size_t d = 0; d < n_fs_drivers; d++) {
         strbuf_puts(out, d == 0 ? "\n  " : ",\n  ");
         driver_json(out, fs_drivers[d]);
+    }
+    for (size_t i = 0; i < n_embedded_schemas; i++) {
+        if (lone_layout(i) == NULL || fs_driver_find(embedded_schemas[i].name) != NULL)
+            continue;
+        strbuf_puts(out, ",\n  ");
+        schema_json(out, lone_layout(i));
     }
     strbuf_puts(out, "],\n \"layouts\": [");
     for (size_t i = 0; i < n_embedded_schemas; i++) {
@@ -198,6 +273,9 @@ static int unknown_format(const struct cli *cli, const char *name)
     struct strbuf names = {0};
     for (size_t i = 0; i < n_fs_drivers; i++)
         nearest_add(&nearest, fs_drivers[i]->name, strlen(fs_drivers[i]->name));
+    for (size_t i = 0; i < n_embedded_schemas; i++)
+        if (lone_layout(i) != NULL)
+            nearest_add(&nearest, embedded_schemas[i].name, strlen(embedded_schemas[i].name));
     nearest_list(&nearest, &names);
     (void)err_set(&err, PLAT_ENOTFOUND, "no format '%.60s'; nearest: %s", name, strbuf_str(&names));
     strbuf_free(&names);
@@ -210,13 +288,19 @@ static int run(struct cli *cli)
     struct plat_err err;
     bool json = cli_flag(cli, "json");
     const struct fs_driver *driver = cli->n_args > 0 ? fs_driver_find(cli->args[0]) : NULL;
-    if (cli->n_args > 0 && driver == NULL)
+    const struct layout *lone = cli->n_args > 0 ? lone_layout_named(cli->args[0]) : NULL;
+    if (cli->n_args > 0 && driver == NULL && lone == NULL)
         return unknown_format(cli, cli->args[0]);
-    if (driver != NULL && json) {
+    if (cli->n_args > 0 && driver == NULL && json) {
+        schema_json(&out, lone);
+        strbuf_putc(&out, '\n');
+    } else if (cli->n_args > 0 && driver == NULL) {
+        schema_text(cli, &out, lone);
+    } else if (driver != NULL && json) {
         driver_json(&out, driver);
         strbuf_putc(&out, '\n');
     } else if (driver != NULL) {
-        const struct layout *layout = NULL;
+        const struct layout *layout = lone;
         if (driver->layout_name != NULL && fs_layout(driver->layout_name, &layout, &err) != 0)
             return cli_fail(cli, &err);
         one_text(cli, &out, driver, layout);
@@ -243,13 +327,13 @@ const struct command command_formats = {
     .group = "Formats",
     .summary = "list formats and what plat can do with them",
     .synopsis = "[NAME]",
-    .doc = "Lists the formats that plat has code for, and whether it can recognise (probe), read, make, "
-           "check and\n"
-           "repair each; and the layouts that are built in. With NAME: one format, with the options for "
-           "making it and the "
-           "partition\n"
-           "types it knows by name. Formats that plat has no code for are described with --schema "
-           "(plat-layout(5)).\n",
+    .doc =
+        "Lists the formats that plat knows, and whether it can recognise (probe), read, make, check and\n"
+        "repair each (schema: by its layout alone, without code: dump, get, hex and verify); and the "
+        "layouts\n"
+        "that are built in. With NAME: one format, with the options for making it and the partition types\n"
+        "it knows by name. Other formats are described in a layout (plat-layout(5)): --schema FILE, or\n"
+        "PLAT_SCHEMAS=DIRECTORY to have all of its *.json looked at.\n",
     .examples = "  plat formats\n"
                 "  plat formats fat32\n"
                 "  plat formats --json | jq -r '.formats[] | select(.made_by == \"mk\").name'\n",

@@ -30,9 +30,7 @@ struct collector {
     struct range part;
     struct pieces classes[PIECE_CLASSES];
     struct arena arena;
-    struct plat_err err; /* what a callback found wrong */
-    struct strbuf owner; /* of the extent before, and how many of its bytes have gone by */
-    uint64_t position;
+    struct plat_err err;                       /* what a callback found wrong */
     struct strbuf first_derived, last_derived; /* paths */
     uint64_t n_derived;
 };
@@ -109,15 +107,8 @@ static int on_instance(void *ctx, const struct inst *inst)
 static int on_extent(void *ctx, const struct extent *extent)
 {
     struct collector *c = ctx;
-    /* The extents of a file come in its order. */
-    if (strcmp(strbuf_str(&c->owner), extent->path) != 0) {
-        strbuf_truncate(&c->owner, 0);
-        strbuf_puts(&c->owner, extent->path);
-        c->position = 0;
-    }
     const struct piece piece = {
-        .place = extent->place, .path = extent->path, .kind = extent->kind, .position = c->position};
-    c->position += extent->place.bytes;
+        .place = extent->place, .path = extent->path, .kind = extent->kind, .position = extent->position};
     enum piece_class class = extent->kind == EXTENT_METADATA ? PIECE_METADATA : PIECE_EXTENT;
     return overlaps(piece.place, c->part) ? add_piece(c, class, &piece) : 0;
 }
@@ -231,7 +222,6 @@ int hex_range(struct hex *hex, struct range part, bool given_length)
         free(c.classes[class].list);
     strbuf_free_into(&c.first_derived, &hex->out);
     strbuf_free_into(&c.last_derived, &hex->out);
-    strbuf_free(&c.owner);
     arena_free(&c.arena);
     return r;
 }

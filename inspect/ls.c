@@ -4,6 +4,7 @@
 
 #include "inspect/commands.h"
 #include "inspect/files.h"
+#include "inspect/manifest.h"
 #include "inspect/render.h"
 
 struct ls {
@@ -11,9 +12,10 @@ struct ls {
     const char *image;
     struct fs *fs;
     struct strbuf out;
-    bool details, recursive, json;
-    bool any;    /* JSON: an entry was printed */
-    bool failed; /* some directory could not be read */
+    bool details, recursive, json, mtree;
+    const char *contents; /* --contents */
+    bool any;             /* JSON: an entry was printed */
+    bool failed;          /* some directory could not be read */
 };
 
 static char kind_letter(enum tree_kind kind)
@@ -155,8 +157,14 @@ static int show(void *ctx, const struct file_visit *visit)
     struct ls *ls = ctx;
     struct fs_stat stat = {.kind = visit->kind};
     struct plat_err why = {0};
-    if ((ls->details || ls->json) && ls->fs->driver->stat(ls->fs, visit->node, &stat, &why) != 0)
+    if ((ls->details || ls->json || ls->mtree) && ls->fs->driver->stat(ls->fs, visit->node, &stat, &why) != 0)
         return on_trouble(ls, visit, &why);
+    if (ls->mtree && manifest_put(&ls->out, ls->fs, visit, &stat, ls->contents, &why) != 0) {
+        const int r = on_trouble(ls, visit, &why);
+        return r != 0 ? r : visit->kind == TREE_DIR; /* what is in it has no name either */
+    }
+    if (ls->mtree)
+        return render_flush(&ls->out);
     if (ls->json)
         put_json(ls, visit, &stat);
     else
@@ -167,7 +175,7 @@ static int show(void *ctx, const struct file_visit *visit)
 static int on_enter(void *ctx, const struct file_visit *visit)
 {
     struct ls *ls = ctx;
-    if (visit->depth == 0)
+    if (visit->depth == 0 && (!ls->mtree || visit->path[0] != '\0'))
         return 0;
     int r = show(ctx, visit);
     return r != 0 ? r : ls->recursive ? 0 : 1;
@@ -193,6 +201,8 @@ static int list_files(struct ls *ls, const struct inspect_image *image, const ch
             strbuf_json(&ls->out, image->name, strlen(image->name));
             strbuf_puts(&ls->out, ", \"entries\": [");
         }
+        if (ls->mtree)
+            manifest_begin(&ls->out);
         r = file_walk(ls->fs, &first, &walk, err);
         strbuf_puts(&ls->out, ls->json ? "]}\n" : "");
         if (render_flush(&ls->out) == PLAT_ENOMEM)
@@ -295,14 +305,22 @@ static int run(struct cli *cli)
         .details = cli_flag(cli, "long"),
         .recursive = cli_flag(cli, "recursive"),
         .json = cli_flag(cli, "json"),
+        .mtree = cli_flag(cli, "mtree"),
+        .contents = cli_text(cli, "contents"),
     };
     struct stack_layer *only;
     int code = EXIT_YES;
+    if (ls.mtree && (ls.json || ls.details))
+        return cli_usage(cli, "--mtree has a form of its own: leave out --json and -l");
+    if (!ls.mtree && ls.contents != NULL)
+        return cli_usage(cli, "--contents says where a manifest finds files: it goes with --mtree");
+    ls.recursive = ls.recursive || ls.mtree;
+    ls.contents = ls.contents != NULL ? ls.contents : "";
     int r = inspect_options_read(cli, false, &options, &err);
     if (r == 0)
         r = inspect_open(cli->args[0], &options, false, &image, &err);
     bool disk = r == 0 && image.stack->table != NULL && options.stack.partition == NULL;
-    if (disk && cli->n_args == 1 && stack_filesystem(image.stack, &only, NULL) != 0)
+    if (disk && cli->n_args == 1 && !ls.mtree && stack_filesystem(image.stack, &only, NULL) != 0)
         list_partitions(&ls, &image);
     else if (r == 0)
         r = list_files(&ls, &image, cli->n_args > 1 ? cli->args[1] : "", &err);
@@ -326,6 +344,14 @@ static const struct option_desc options_table[] = {
     {.name = "json",
      .kind = OPTION_FLAG,
      .doc = "print one JSON document with all that is known of each entry"},
+    {.name = "mtree",
+     .kind = OPTION_FLAG,
+     .doc = "print a manifest, mtree(5), that plat mk makes the same tree of; implies -R"},
+    {.name = "contents",
+     .kind = OPTION_TEXT,
+     .argument = "DIR",
+     .doc = "with --mtree: where the files are, as seen from the manifest",
+     .complete = COMPLETE_FILE},
 };
 
 const struct command command_ls = {
@@ -343,7 +369,8 @@ const struct command command_ls = {
     .examples = "  plat ls disk.img\n"
                 "  plat ls -l disk.img /EFI/BOOT\n"
                 "  plat ls -R -p esp disk.img\n"
-                "  plat ls --json fat.img | jq -r '.entries[].path'\n",
+                "  plat ls --json fat.img | jq -r '.entries[].path'\n"
+                "  plat ls --mtree --contents root root.img >root.mtree\n",
     .options = options_table,
     .n_options = sizeof options_table / sizeof *options_table,
     .min_args = 1,

@@ -1,7 +1,10 @@
 #include "inspect/open.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "inspect/schemas.h"
 
 enum { SECTOR_BYTES_MIN = 512, SECTOR_BYTES_MAX = 65536 };
 
@@ -49,20 +52,31 @@ int inspect_options_read(const struct cli *cli, bool with_schema, struct inspect
         ret->stack.sector_bytes = (uint32_t)sector_bytes;
     }
     const char *schema = cli_text(cli, "schema");
-    if (schema != NULL) {
-        int r = layout_load_file(schema, &ret->schema, err);
-        if (r != 0)
-            return r;
-        ret->stack.schema = ret->schema;
+    int r = 0;
+    /* A built-in name wins, so that what a name means does not depend on the directory. */
+    if (schema != NULL && embedded_schema_find(schema) != NULL) {
+        r = fs_layout(schema, &ret->schema, err);
+    } else if (schema != NULL) {
+        r = layout_load_file(schema, &ret->owned, err);
+        ret->schema = ret->owned;
     }
-    return read_params(cli, ret, err);
+    ret->stack.schema = ret->schema;
+    if (r == 0)
+        r = schemas_load(getenv("PLAT_SCHEMAS"), &ret->known, &ret->n_known, err);
+    ret->stack.schemas = (const struct layout *const *)ret->known;
+    ret->stack.n_schemas = ret->n_known;
+    return r == 0 ? read_params(cli, ret, err) : r;
 }
 
 void inspect_options_free(struct inspect_options *options)
 {
-    layout_free(options->schema);
-    options->schema = NULL;
-    options->stack.schema = NULL;
+    layout_free(options->owned);
+    options->owned = NULL;
+    options->schema = options->stack.schema = NULL;
+    schemas_free(options->known, options->n_known);
+    options->known = NULL;
+    options->stack.schemas = NULL;
+    options->n_known = options->stack.n_schemas = 0;
     arena_free(&options->arena);
 }
 
@@ -78,11 +92,11 @@ static bool recognised(const struct stack *stack)
     return false;
 }
 
-static int nothing_recognised(const struct inspect_image *image, const struct inspect_options *options,
+static int nothing_recognised(const struct stack *stack, const struct inspect_options *options,
                               struct plat_err *err)
 {
-    for (size_t i = 0; i < image->stack->n_layers; i++) {
-        const struct stack_layer *layer = &image->stack->layers[i];
+    for (size_t i = 0; i < stack->n_layers; i++) {
+        const struct stack_layer *layer = &stack->layers[i];
         if (layer->refusal[0] != '\0')
             return err_set(err, PLAT_EUNSUPPORTED, "%s", layer->refusal);
     }
@@ -90,6 +104,11 @@ static int nothing_recognised(const struct inspect_image *image, const struct in
     for (size_t i = 0; i < n_fs_drivers; i++)
         if (fs_drivers[i]->probe != NULL)
             strbuf_printf(&names, "%s%s", names.len == 0 ? "" : ", ", fs_drivers[i]->name);
+    for (size_t i = 0; i < options->n_known; i++)
+        strbuf_printf(&names, ", %s", options->known[i]->name);
+    for (size_t i = 0; i < n_embedded_schemas; i++)
+        if (fs_layout_is_alone(embedded_schemas[i].name))
+            strbuf_printf(&names, ", %s", embedded_schemas[i].name);
     if (options->schema != NULL)
         strbuf_printf(&names, ", %s (--schema)", options->schema->name);
     const char *of = options->stack.partition != NULL ? "this partition" : "this file";
@@ -100,17 +119,23 @@ static int nothing_recognised(const struct inspect_image *image, const struct in
     return r;
 }
 
-int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
-                 struct inspect_image *ret, struct plat_err *err)
+int inspect_recognised(const struct stack *stack, const struct inspect_options *options, struct plat_err *err)
+{
+    return recognised(stack) ? 0 : nothing_recognised(stack, options, err);
+}
+
+static int open_image(const char *name, const struct inspect_options *options, bool degraded, bool any,
+                      struct inspect_image *ret, struct plat_err *err)
 {
     struct inspect_image image = {.name = name};
     struct stack_options stack_options = options->stack;
     stack_options.degraded = degraded;
+    stack_options.unknown_too = any;
     int r = dev_open_file(name, false, &image.dev, err);
     if (r == 0)
         r = stack_open(image.dev, &stack_options, &image.stack, err);
-    if (r == 0 && !recognised(image.stack))
-        r = nothing_recognised(&image, options, err);
+    if (r == 0 && !any)
+        r = inspect_recognised(image.stack, options, err);
     if (r != 0) {
         err_image(err, name);
         inspect_close(&image);
@@ -118,6 +143,18 @@ int inspect_open(const char *name, const struct inspect_options *options, bool d
     }
     *ret = image;
     return 0;
+}
+
+int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
+                 struct inspect_image *ret, struct plat_err *err)
+{
+    return open_image(name, options, degraded, false, ret, err);
+}
+
+int inspect_open_any(const char *name, const struct inspect_options *options, struct inspect_image *ret,
+                     struct plat_err *err)
+{
+    return open_image(name, options, true, true, ret, err);
 }
 
 void inspect_close(struct inspect_image *image)

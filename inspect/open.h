@@ -13,8 +13,9 @@
      .doc = "look at this partition alone; paths then start inside it", .complete = COMPLETE_NONE}
 #define INSPECT_IMAGE_OPTIONS                                                                                      \
     INSPECT_PARTITION_OPTION,                                                                                      \
-    {.name = "schema", .kind = OPTION_TEXT, .argument = "FILE",                                                    \
-     .doc = "know one more format, from a layout file (plat-layout(5))", .complete = COMPLETE_FILE},               \
+    {.name = "schema", .kind = OPTION_TEXT, .argument = "FILE|NAME",                                               \
+     .doc = "lay this over the image: a layout file (plat-layout(5)) or a built-in layout",                        \
+     .complete = COMPLETE_FILE},                                                                                   \
     {.name = "param", .kind = OPTION_LIST, .argument = "NAME=VALUE",                                               \
      .doc = "set a parameter of the schema (repeatable)", .complete = COMPLETE_NONE},                              \
     {.name = "sector-bytes", .kind = OPTION_NUMBER, .argument = "N",                                               \
@@ -26,8 +27,11 @@ enum { INSPECT_MAX_PARAMS = 64 };
 /* The options, read; the schema, loaded. One serves all images of a command line. */
 struct inspect_options {
     struct stack_options stack;
-    bool with_schema; /* the command has --schema */
-    struct layout *schema;
+    bool with_schema;            /* the command has --schema */
+    const struct layout *schema; /* NULL: none was given */
+    struct layout *owned;        /* the same, where it came from a file */
+    struct layout **known;       /* from the directories in PLAT_SCHEMAS */
+    size_t n_known;
     struct param_setting settings[INSPECT_MAX_PARAMS];
     struct arena arena;
 };
@@ -46,6 +50,12 @@ struct inspect_image {
  * for. err's image is set. */
 int inspect_open(const char *name, const struct inspect_options *options, bool degraded,
                  struct inspect_image *ret, struct plat_err *err);
+/* Also where nothing is recognised; degraded. */
+int inspect_open_any(const char *name, const struct inspect_options *options, struct inspect_image *ret,
+                     struct plat_err *err);
+/* PLAT_EUNSUPPORTED, naming what was looked for, when the layers show nothing that can be talked about. */
+int inspect_recognised(const struct stack *stack, const struct inspect_options *options,
+                       struct plat_err *err);
 void inspect_close(struct inspect_image *image);
 
 /* The layer called `prefix` (or by its alias p<N>, or, alone behind -p, by its partition's name); NULL: none.

@@ -163,7 +163,8 @@ static void one_value(struct strbuf *out, const struct value *value, bool with_u
     }
     value_text(value, out);
     /* Bare text is for scripts: no quotes around it. */
-    if ((value->field->repr == REPR_CHARS || value->field->repr == REPR_UTF16) && out->len >= start + 2) {
+    if ((value->field->repr == REPR_CHARS || value->field->repr == REPR_UTF16) && out->len >= start + 2 &&
+        out->s[start] == '\'') {
         memmove(out->s + start, out->s + start + 1, out->len - start - 2);
         strbuf_truncate(out, out->len - 2);
     }

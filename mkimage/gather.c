@@ -69,13 +69,15 @@ static const char *pattern_under(struct recipe *recipe, const char *base, const 
     return text;
 }
 
-static bool named_like_archive(const char *name)
+static const char *const archive_endings[] = {".tar",     ".tar.gz",  ".tar.xz",   ".tar.zst", ".tar.bz2",
+                                              ".tgz",     ".txz",     ".tzst",     ".tbz2",    ".cpio",
+                                              ".cpio.gz", ".cpio.xz", ".cpio.zst", ".zip",     NULL};
+static const char *const manifest_endings[] = {".mtree", NULL};
+
+static bool named_like(const char *name, const char *const *endings)
 {
-    static const char *const endings[] = {".tar",     ".tar.gz",  ".tar.xz",   ".tar.zst", ".tar.bz2",
-                                          ".tgz",     ".txz",     ".tzst",     ".tbz2",    ".cpio",
-                                          ".cpio.gz", ".cpio.xz", ".cpio.zst", ".zip"};
     size_t n = strlen(name);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+    for (size_t i = 0; endings[i] != NULL; i++) {
         size_t m = strlen(endings[i]);
         if (n > m && strcasecmp(name + n - m, endings[i]) == 0)
             return true;
@@ -103,9 +105,10 @@ static int decide_kind(struct gather *gather, const struct recipe_file *file, co
     bool into = file->to == NULL || file->to[strlen(file->to) - 1] == '/';
     enum recipe_as as = file->as;
     if (as == RECIPE_AS_AUTO)
-        as = directory                          ? RECIPE_AS_DIRECTORY
-             : into && named_like_archive(host) ? RECIPE_AS_ARCHIVE
-                                                : RECIPE_AS_FILE;
+        as = directory                                    ? RECIPE_AS_DIRECTORY
+             : into && named_like(host, manifest_endings) ? RECIPE_AS_MANIFEST
+             : into && named_like(host, archive_endings)  ? RECIPE_AS_ARCHIVE
+                                                          : RECIPE_AS_FILE;
     if ((as == RECIPE_AS_DIRECTORY) != directory)
         return recipe_fail(gather->recipe, path, err, "expected %s, %.300s is a %s",
                            as == RECIPE_AS_DIRECTORY ? "a directory" : "a file", host,
@@ -144,22 +147,21 @@ static int apply_overrides(struct gather *gather, struct tree *tree, const struc
     return 0;
 }
 
+/* Patterns of the entry, over paths below its target. */
 static int set_excludes(struct gather *gather, struct tree *tree, const struct recipe_file *file,
-                        const char *base, struct plat_err *err)
+                        struct plat_err *err)
 {
-    size_t n = 0;
-    while (file->exclude != NULL && file->exclude[n] != NULL)
-        n++;
-    const char **patterns = arena_alloc(&gather->recipe->arena, (n + 1) * sizeof *patterns);
-    for (size_t i = 0; patterns != NULL && i < n; i++) {
-        patterns[i] = pattern_under(gather->recipe, base, file->exclude[i]);
-        if (patterns[i] == NULL)
-            patterns = NULL;
+    struct recipe *recipe = gather->recipe;
+    const char *from[] = {NULL, NULL};
+    const char *key = "exclude";
+    int ret = tree_set_exclude(tree, file->exclude, NULL, err);
+    if (ret == 0 && file->exclude_from != NULL) {
+        key = "exclude_from";
+        from[0] = recipe_host_path(recipe, file->exclude_from);
+        ret = from[0] == NULL ? err_nomem(err, "reading the recipe")
+                              : tree_set_exclude(tree, file->exclude, from, err);
     }
-    if (patterns == NULL)
-        return err_nomem(err, "reading excludes");
-    tree_set_exclude(tree, n == 0 ? NULL : patterns);
-    return 0;
+    return ret == 0 ? 0 : recipe_blame(recipe, recipe_path_key(recipe, file->path, key), err);
 }
 
 /* ---- packs ---- */
@@ -257,7 +259,7 @@ static int make_pack(struct gather *gather, const struct recipe_pack *recipe, st
         .has_time = gather->recipe->has_time,
         .time_s = gather->recipe->time_s,
     };
-    int ret = gather_tree(gather, &recipe->tree, recipe->path, &tree, err);
+    int ret = gather_tree(gather, driver->maker, recipe->options, &recipe->tree, recipe->path, &tree, err);
     if (ret != 0)
         return ret;
     ret = recipe_options(driver->maker, recipe->options, &options.extra, err);
@@ -304,12 +306,12 @@ static int add_from(struct gather *gather, struct tree *tree, const struct recip
     if (ret != 0)
         return ret;
     if (as == RECIPE_AS_FILE) {
-        if (file->exclude != NULL || file->overrides.n > 0)
-            return recipe_fail(
-                recipe, file->path, err,
-                "exclude and overrides go with a directory or an archive; %.200s is a file (give mode, "
-                "uid, gid, time or attributes on the entry itself)",
-                file->from);
+        if (file->exclude != NULL || file->exclude_from != NULL || file->overrides.n > 0)
+            return recipe_fail(recipe, file->path, err,
+                               "exclude and overrides go with a directory, an archive or a manifest; %.200s "
+                               "is a file (give mode, "
+                               "uid, gid, time or attributes on the entry itself)",
+                               file->from);
         if (file->to == NULL || file->to[strlen(file->to) - 1] == '/') {
             const char *slash = strrchr(file->from, '/');
             const char *name = slash != NULL ? slash + 1 : file->from;
@@ -323,13 +325,15 @@ static int add_from(struct gather *gather, struct tree *tree, const struct recip
         }
         ret = tree_add_file(tree, *target, host, err);
     } else {
-        ret = set_excludes(gather, tree, file, *target, err);
+        ret = set_excludes(gather, tree, file, err);
         if (ret != 0)
             return ret;
         const char *into = **target == '\0' ? "/" : *target;
-        ret = as == RECIPE_AS_DIRECTORY ? tree_add_directory(tree, into, host, err)
-                                        : tree_add_archive(tree, into, host, err);
-        tree_set_exclude(tree, NULL);
+        ret = as == RECIPE_AS_DIRECTORY  ? tree_add_directory(tree, into, host, err)
+              : as == RECIPE_AS_MANIFEST ? tree_add_manifest(tree, into, host, err)
+                                         : tree_add_archive(tree, into, host, err);
+        if (ret == 0)
+            ret = tree_set_exclude(tree, NULL, NULL, err);
     }
     return ret == 0 ? 0 : recipe_blame(recipe, recipe_path_key(recipe, file->path, "from"), err);
 }
@@ -370,15 +374,33 @@ static int add_file(struct gather *gather, struct tree *tree, const struct recip
     return ret != 0 ? ret : apply_override(gather, tree, &file->self, target, err);
 }
 
-int gather_tree(struct gather *gather, const struct recipe_tree *from, const char *path, struct tree **ret,
-                struct plat_err *err)
+/* Mode, owners and nodes of the whole tree. */
+static int change_tree(struct gather *gather, const struct fs_maker *maker, json_t *options,
+                       const struct tree_changes *changes, const char *path, struct tree *tree,
+                       struct plat_err *err)
+{
+    static const char *const keys[] = {[CHANGE_MODE] = "mode",
+                                       [CHANGE_ALL_ROOT] = "all_root",
+                                       [CHANGE_NODES] = "nodes",
+                                       [CHANGE_OPTION_NODE] = "options.node"};
+    enum tree_change at;
+    const int ret = tree_changes_apply(changes, maker, options, tree, &at, err);
+    return ret == 0 ? 0 : recipe_blame(gather->recipe, recipe_path_key(gather->recipe, path, keys[at]), err);
+}
+
+int gather_tree(struct gather *gather, const struct fs_maker *maker, json_t *options,
+                const struct recipe_tree *from, const char *path, struct tree **ret, struct plat_err *err)
 {
     struct tree *tree;
-    int rc = tree_open(&gather->options, &tree, err);
+    struct tree_options tree_options = gather->options;
+    maker_tree_options(maker, options, &tree_options);
+    int rc = tree_open(&tree_options, &tree, err);
     if (rc != 0)
         return rc;
     for (size_t i = 0; rc == 0 && i < from->n_files; i++)
         rc = add_file(gather, tree, &from->files[i], err);
+    if (rc == 0)
+        rc = change_tree(gather, maker, options, &from->changes, path, tree, err);
     if (rc == 0)
         rc = apply_overrides(gather, tree, &from->overrides, "", err);
     if (rc == 0 && (rc = tree_finish(tree, err)) != 0)

@@ -20,9 +20,10 @@ void gather_init(struct gather *gather, struct recipe *recipe, const struct tree
 /* Closes the packs: after the last use of the trees that hold them. Trees that were returned are the
  * caller's. */
 void gather_close(struct gather *gather);
-/* Files and overrides of a partition (or pack) at `path` in the recipe; *ret is finished. */
-int gather_tree(struct gather *gather, const struct recipe_tree *from, const char *path, struct tree **ret,
-                struct plat_err *err);
+/* Files, changes and overrides of a partition (or pack) at `path` in the recipe, as this maker with these options (may be
+ * NULL) wants them; *ret is finished. */
+int gather_tree(struct gather *gather, const struct fs_maker *maker, json_t *options,
+                const struct recipe_tree *from, const char *path, struct tree **ret, struct plat_err *err);
 
 /* Host files as objects of a store, in this order; *ret is finished. */
 int gather_objects(const char *const *paths, size_t n, const struct tree_options *options, struct tree **ret,

@@ -1,10 +1,12 @@
 /* plat mk: one bare image from a directory or an archive. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/base/bytes.h"
 #include "lib/io/dev.h"
+#include "mkimage/changes.h"
 #include "mkimage/commands.h"
 #include "mkimage/plan.h"
 
@@ -58,6 +60,14 @@ static const struct option_desc mk_options[] = {
      .argument = "NAME",
      .doc = "a fixed shape of the format, as -O preset=NAME (capos-data: nvme)",
      .complete = COMPLETE_NONE},
+    {.name = "pack",
+     .kind = OPTION_FLAG,
+     .doc = "what is alike shares blocks, as -O pack=yes: a smaller image, slower to make (squashfs)"},
+    {.name = "memory",
+     .kind = OPTION_TEXT,
+     .argument = "SIZE",
+     .doc = "the most memory that making the image may take, as -O memory=SIZE (squashfs)",
+     .complete = COMPLETE_NONE},
     {.letter = 'O',
      .name = "option",
      .kind = OPTION_LIST,
@@ -67,7 +77,24 @@ static const struct option_desc mk_options[] = {
     {.name = "exclude",
      .kind = OPTION_LIST,
      .argument = "GLOB",
-     .doc = "leave out paths that match; ** crosses directories (repeatable)",
+     .doc = "leave out what matches, as in .gitignore: *.o, /build/, doc/**, !keep.o (repeatable)",
+     .complete = COMPLETE_NONE},
+    {.name = "exclude-from",
+     .kind = OPTION_LIST,
+     .argument = "FILE",
+     .doc = "a file of such patterns, which stand before those of --exclude (repeatable)",
+     .complete = COMPLETE_FILE},
+    {.name = "all-root", .kind = OPTION_FLAG, .doc = "everything belongs to user and group 0"},
+    {.name = "mode",
+     .kind = OPTION_TEXT,
+     .argument = "CHANGES",
+     .doc = "change permissions of everything, as chmod -R: 0755, u=rwX,go=rX",
+     .complete = COMPLETE_NONE},
+    {.name = "node",
+     .kind = OPTION_LIST,
+     .argument = "PATH:TYPE:...",
+     .doc = "a node that SOURCE need not have: dev/console:c:5:1:0600 (b likewise), run/f:p:0600 (s, d), "
+            "bin:l:usr/bin (repeatable)",
      .complete = COMPLETE_NONE},
     {.name = "no-verify", .kind = OPTION_FLAG, .doc = "do not read the image back and check it"},
 };
@@ -138,30 +165,74 @@ static int settle_size(const struct cli *cli, struct mk *mk, struct plat_err *er
     return ret == 0 ? mk->driver->maker->settle(mk->plan, mk->size_bytes, err) : ret;
 }
 
+/* A repeated option as a list that ends with NULL; free it. */
+static const char **list_of(const struct cli *cli, const char *name)
+{
+    const char *const *given = NULL;
+    const size_t n = cli_list(cli, name, &given);
+    const char **list = calloc(n + 1, sizeof *list);
+    for (size_t i = 0; list != NULL && i < n; i++)
+        list[i] = given[i];
+    return list;
+}
+
+/* --mode, --all-root, --node */
+static int change_tree(const struct cli *cli, struct mk *mk, struct plat_err *err)
+{
+    static const char *const names[] = {[CHANGE_MODE] = "--mode",
+                                        [CHANGE_ALL_ROOT] = "--all-root",
+                                        [CHANGE_NODES] = "--node",
+                                        [CHANGE_OPTION_NODE] = "option node"};
+    const char **nodes = list_of(cli, "node");
+    const struct tree_changes changes = {.mode = cli_text(cli, "mode"),
+                                         .all_root = cli_flag(cli, "all-root"),
+                                         .nodes = nodes != NULL && nodes[0] != NULL ? nodes : NULL};
+    enum tree_change at;
+    if (nodes == NULL)
+        return err_nomem(err, "reading --node");
+    const int rc = tree_changes_apply(&changes, mk->driver->maker, mk->options.extra, mk->tree, &at, err);
+    free(nodes);
+    if (rc != 0)
+        (void)err_prefix(err, "%s", names[at]);
+    return rc;
+}
+
+/* The tree with its source in it, and *ret_options for other trees. */
+static int add_source(const struct cli *cli, struct mk *mk, struct tree_options *ret_options,
+                      struct plat_err *err)
+{
+    const char **exclude = list_of(cli, "exclude"), **exclude_from = list_of(cli, "exclude-from");
+    struct tree_options options = *ret_options;
+    int rc = exclude == NULL || exclude_from == NULL ? err_nomem(err, "reading --exclude") : 0;
+    maker_tree_options(mk->driver->maker, mk->options.extra, &options);
+    if (rc == 0)
+        rc = source_date_epoch(&options.has_clamp, &options.clamp_s, err);
+    *ret_options = options;
+    options.exclude = exclude;
+    options.exclude_from = exclude_from;
+    if (rc == 0)
+        rc = tree_open(&options, &mk->tree, err);
+    if (rc == 0 && mk->source != NULL)
+        rc = tree_add_source(mk->tree, mk->source, err);
+    free(exclude);
+    free(exclude_from);
+    return rc;
+}
+
 static int gather_source(const struct cli *cli, struct mk *mk, const char *output, struct plat_err *err)
 {
     const char *const *given = NULL;
-    const char *exclude[RECIPE_MAX_DEFINES + 1] = {NULL};
-    size_t n = cli_list(cli, "exclude", &given);
-    struct tree_options options = {.exclude = exclude, .output = strcmp(output, "-") != 0 ? output : NULL};
-    maker_tree_options(mk->driver->maker, mk->options.extra, &options);
-    if (n > RECIPE_MAX_DEFINES)
-        return err_set(err, PLAT_ELIMIT, "more than %d --exclude patterns", RECIPE_MAX_DEFINES);
-    for (size_t i = 0; i < n; i++)
-        exclude[i] = given[i];
-    int ret = source_date_epoch(&options.has_clamp, &options.clamp_s, err);
+    struct tree_options options = {.output = strcmp(output, "-") != 0 ? output : NULL};
+    int ret = add_source(cli, mk, &options, err);
     if (ret == 0)
-        ret = tree_open(&options, &mk->tree, err);
-    if (ret == 0 && mk->source != NULL)
-        ret = tree_add_source(mk->tree, mk->source, err);
+        ret = change_tree(cli, mk, err);
     if (ret == 0)
         ret = tree_finish(mk->tree, err);
     if (ret == 0)
         tree_totals(mk->tree, &mk->totals);
     if (ret == 0 && tree_left_out_output(mk->tree))
         note_left_out("mk", output);
-    options.exclude = NULL;
-    n = cli_list(cli, "seed-object", &given);
+    const size_t n = cli_list(cli, "seed-object", &given);
     for (size_t i = 0; ret == 0 && i < n; i++)
         ret = output_is_not(output, given[i], "an object", err);
     return ret == 0 && n > 0 ? gather_objects(given, n, &options, &mk->objects, err) : ret;
@@ -255,11 +326,15 @@ static int choose_source(const struct cli *cli, struct mk *mk, struct plat_err *
 static int read_options(const struct cli *cli, struct mk *mk, json_t **ret, struct plat_err *err)
 {
     const char *const *extra = NULL;
-    const char *preset = cli_text(cli, "preset");
+    const char *preset = cli_text(cli, "preset"), *memory = cli_text(cli, "memory");
     size_t n_extra = cli_list(cli, "option", &extra);
     int rc = maker_options_parse(extra, n_extra, ret, err);
     if (rc == 0 && preset != NULL && json_object_set_new(*ret, "preset", json_string(preset)) != 0)
         rc = err_set(err, PLAT_EINVALID, "--preset: \"%.80s\" is not UTF-8", preset);
+    if (rc == 0 && cli_flag(cli, "pack") && json_object_set_new(*ret, "pack", json_string("yes")) != 0)
+        rc = err_nomem(err, "reading options");
+    if (rc == 0 && memory != NULL && json_object_set_new(*ret, "memory", json_string(memory)) != 0)
+        rc = err_set(err, PLAT_EINVALID, "--memory: \"%.80s\" is not UTF-8", memory);
     mk->options.compact = cli_flag(cli, "compact");
     if (rc == 0 && mk->options.compact && !mk->driver->maker->compacts)
         rc = err_set(err, PLAT_EINVALID, "--compact: %s keeps nothing free by itself; leave it out",
@@ -361,9 +436,11 @@ const struct command command_mk = {
     .doc =
         "Makes a bare image (no partition table around it) of FORMAT from SOURCE: a directory, an archive "
         "that\n"
-        "libarchive reads (tar, cpio, zip, ...), or \"-\" for an archive on standard input. The image is "
-        "read\n"
-        "back and checked before it gets its name, where the format has something to check.\n"
+        "libarchive reads (tar, cpio, zip, ...), a manifest (mtree: *.mtree, or it begins with #mtree), or "
+        "\"-\"\n"
+        "for an archive or a manifest on standard input. The image is read back and checked before it gets "
+        "its\n"
+        "name, where the format has something to check.\n"
         "\n"
         "The same source gives the same bytes on every machine; SOURCE_DATE_EPOCH is the latest time that "
         "any\n"

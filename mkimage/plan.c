@@ -164,8 +164,8 @@ static int plan_content(struct plan *plan, struct plan_part *part, struct plat_e
         return 0;
     if (maker_find(p->format, &part->driver, err) != 0)
         return recipe_blame(plan->recipe, recipe_path_key(plan->recipe, p->path, "format"), err);
-    maker_tree_options(part->driver->maker, p->options, &plan->gather.options);
-    int ret = gather_tree(&plan->gather, &p->tree, p->path, &part->tree, err);
+    int ret =
+        gather_tree(&plan->gather, part->driver->maker, p->options, &p->tree, p->path, &part->tree, err);
     if (ret == 0)
         tree_totals(part->tree, &part->totals);
     return ret == 0 && p->objects != NULL ? part_objects(plan, part, err) : ret;

@@ -554,7 +554,7 @@ static const struct option_desc options_table[] = {
     {.name = "exclude",
      .kind = OPTION_LIST,
      .argument = "PATTERN",
-     .doc = "leave out what matches, below each directory: *.o, **/.git (repeatable)",
+     .doc = "leave out what matches, below each directory, as in .gitignore: *.o, .git/ (repeatable)",
      .complete = COMPLETE_NONE},
     {.name = "links", .kind = OPTION_FLAG, .doc = "a SOURCE that is a symbolic link stays one"},
     FILES_TIME_OPTIONS("what is put"),

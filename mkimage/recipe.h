@@ -15,6 +15,7 @@
 #include "lib/base/nearest.h"
 #include "lib/base/text.h"
 #include "lib/tree/tree.h"
+#include "mkimage/changes.h"
 
 enum {
     RECIPE_MAX_BYTES = 16 << 20,
@@ -41,7 +42,7 @@ struct recipe_overrides {
 };
 
 enum recipe_file_kind { RECIPE_FROM, RECIPE_LITERAL, RECIPE_SYMLINK, RECIPE_MKDIR, RECIPE_PACK };
-enum recipe_as { RECIPE_AS_AUTO, RECIPE_AS_FILE, RECIPE_AS_DIRECTORY, RECIPE_AS_ARCHIVE };
+enum recipe_as { RECIPE_AS_AUTO, RECIPE_AS_FILE, RECIPE_AS_DIRECTORY, RECIPE_AS_ARCHIVE, RECIPE_AS_MANIFEST };
 
 struct recipe_pack;
 struct recipe_file {
@@ -55,6 +56,7 @@ struct recipe_file {
     const char *link_target;
     struct recipe_pack *pack;
     const char *const *exclude; /* NULL-terminated; NULL: none */
+    const char *exclude_from;   /* host path as written; NULL: none */
     struct recipe_override self;
     struct recipe_overrides overrides;
 };
@@ -62,6 +64,7 @@ struct recipe_file {
 struct recipe_tree {
     struct recipe_file *files;
     size_t n_files;
+    struct tree_changes changes; /* before the overrides */
     struct recipe_overrides overrides;
 };
 struct recipe_pack {

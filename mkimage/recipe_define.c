@@ -214,7 +214,8 @@ int recipe_substitute(struct recipe *recipe, const char *const *texts, size_t n_
  * wherever it is built. What the sources hold enters through the digest of their trees. */
 static bool key_is_identity(const char *key)
 {
-    static const char *const others[] = {"from", "content", "objects", "boot_code", "comment", "$schema"};
+    static const char *const others[] = {"from",    "content", "objects",     "boot_code",
+                                         "comment", "$schema", "exclude_from"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (strcmp(key, others[i]) == 0)
             return false;

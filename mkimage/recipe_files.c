@@ -73,7 +73,8 @@ static void read_overrides(struct reader *r, const struct node *owner, struct re
 
 static void read_pack(struct reader *r, const struct node *node, unsigned depth, struct recipe_pack **ret)
 {
-    static const char *const known[] = {"comment", "format", "options", "files", "overrides", NULL};
+    static const char *const known[] = {"comment", "format",   "options",   "files", "mode",
+                                        "nodes",   "all_root", "overrides", NULL};
     if (depth >= RECIPE_MAX_PACK_DEPTH) {
         read_fail(r, node->path, "packs are nested deeper than %d levels", RECIPE_MAX_PACK_DEPTH);
         return;
@@ -172,10 +173,10 @@ static void check_target(struct reader *r, const struct node *node, const char *
 
 static void read_file(struct reader *r, const struct node *node, unsigned depth, struct recipe_file *ret)
 {
-    static const char *const known[] = {"comment", "to",         "from",    "as",        "text", "hex",
-                                        "symlink", "mkdir",      "pack",    "mode",      "uid",  "gid",
-                                        "time",    "attributes", "exclude", "overrides", NULL};
-    static const char *const as_names[] = {"file", "directory", "archive", NULL};
+    static const char *const known[] = {
+        "comment", "to",  "from", "as",   "text",       "hex",     "symlink",   "mkdir",        "pack",
+        "mode",    "uid", "gid",  "time", "attributes", "exclude", "overrides", "exclude_from", NULL};
+    static const char *const as_names[] = {"file", "directory", "archive", "manifest", NULL};
     size_t as = SIZE_MAX;
     const char *comment = NULL;
     ret->path = node->path;
@@ -188,16 +189,17 @@ static void read_file(struct reader *r, const struct node *node, unsigned depth,
     read_source(r, node, depth, key, ret);
     read_choice(r, node, "as", as_names, &as);
     read_texts(r, node, "exclude", &ret->exclude);
+    read_word(r, node, "exclude_from", &ret->exclude_from);
     read_metadata(r, node, &ret->self);
     read_overrides(r, node, &ret->overrides);
     if (r->ret != 0)
         return;
     if (as != SIZE_MAX)
-        ret->as = as == 0 ? RECIPE_AS_FILE : as == 1 ? RECIPE_AS_DIRECTORY : RECIPE_AS_ARCHIVE;
+        ret->as = (enum recipe_as)(RECIPE_AS_FILE + as);
     if (ret->to != NULL)
         check_target(r, node, ret->to);
     if (ret->kind != RECIPE_FROM) {
-        static const char *const only_from[] = {"as", "exclude", "overrides", NULL};
+        static const char *const only_from[] = {"as", "exclude", "exclude_from", "overrides", NULL};
         for (size_t i = 0; only_from[i] != NULL; i++)
             if (read_has(node, only_from[i]))
                 read_fail(r, recipe_path_key(r->recipe, node->path, only_from[i]),
@@ -216,6 +218,10 @@ void read_tree(struct reader *r, const struct node *owner, unsigned pack_depth, 
     struct node array, item;
     size_t n;
     read_overrides(r, owner, &ret->overrides);
+    read_word(r, owner, "mode", &ret->changes.mode);
+    read_bool(r, owner, "all_root", &ret->changes.all_root);
+    read_texts(r, owner, "nodes", &ret->changes.nodes);
+    ret->changes.owners_kept = true; /* recipe_options */
     if (!read_array(r, owner, "files", SIZE_MAX, &array, &n))
         return;
     ret->files = read_alloc(r, n + 1, sizeof *ret->files);

@@ -151,8 +151,8 @@ static void check_sectors(struct reader *r, const struct node *node, const char 
 static void check_partition(struct reader *r, const struct node *node, const struct recipe_partition *p)
 {
     bool gpt = strcmp(r->recipe->table, "gpt") == 0;
-    static const char *const need_format[] = {"files",   "overrides", "options", "label",
-                                              "fs_uuid", "compact",   NULL};
+    static const char *const need_format[] = {"files",   "overrides", "options", "label",    "mode",
+                                              "fs_uuid", "compact",   "nodes",   "all_root", NULL};
     static const char *const gpt_only[] = {"uuid", "attributes", NULL};
     for (size_t i = 0; p->format == NULL && need_format[i] != NULL; i++)
         if (read_has(node, need_format[i]))
@@ -183,7 +183,7 @@ void read_partition(struct reader *r, const struct node *node, struct recipe_par
     static const char *const known[] = {"comment",   "name",    "type",  "format",  "size",       "slack",
                                         "compact",   "label",   "uuid",  "fs_uuid", "attributes", "active",
                                         "number",    "start",   "align", "content", "options",    "files",
-                                        "overrides", "objects", NULL};
+                                        "overrides", "objects", "mode",  "nodes",   "all_root",   NULL};
     const char *comment = NULL;
     uint64_t number = 0;
     ret->path = node->path;

@@ -133,11 +133,16 @@ asan:
 	@ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) --no-print-directory check-built \
 		B=$(B)-asan PLAT_TEST_SHARE=$(SHARE) BATS="$(ASAN_BATS)" CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer $(NO_FLOW)"
 
-# What uses threads, under ThreadSanitizer; alone, because it sees nothing within libraries that were built without.
+# What uses threads, under ThreadSanitizer, which sees nothing within libraries that were built without it: the pipeline alone; then
+# readers of one image, and plat extract and verify --data, as a program of their own build.
 TSAN_SRC := tests/unit/test_par.c lib/par/par.c lib/base/err.c
 .PHONY: tsan
 tsan: $(B)/unit/tsan_par
 	@PLAT=$(abspath $(B)/plat) bash tests/run.sh $<
+	@$(MAKE) --no-print-directory tsan-readers B=$(B)-tsan CFLAGS="-O1 -g -fsanitize=thread $(NO_FLOW)"
+.PHONY: tsan-readers
+tsan-readers: all $(B)/unit/test_read_threads
+	@PLAT=$(abspath $(B)/plat) TSAN_OPTIONS=halt_on_error=1 bash tests/run.sh $(B)/unit/test_read_threads tests/cli/threads.bats
 $(B)/unit/tsan_par: $(TSAN_SRC) lib/par/par.h tests/unit/tap.h tests/unit/threads.h
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
@@ -160,15 +165,20 @@ fuzz:
 		LIB_SRC="$(LIB_SRC) $(GEN_C)" CMD_SRC="$(filter-out plat.c,$(CMD_SRC))" LIBS="$(PKG_LIBS)" bash tests/fuzz/run.sh $(FUZZ_SRC)
 
 # What compression alone costs, on the same blocks: what makers of compressed images are measured by.
-$(B)/bench/codec_floor: tests/bench/codec_floor.c $(B)/libplat.a
+$(B)/bench/codec_floor $(B)/bench/decode_floor: $(B)/bench/%: tests/bench/%.c $(B)/libplat.a
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(B)/libplat.a $(PKG_LIBS)
+.PHONY: bench-squashfs-read
+bench-squashfs-read:
+	@sh tests/deps.sh bench
+	@$(MAKE) --no-print-directory all $(B)/bench/decode_floor
+	@PLAT=$(abspath $(B)/plat) DECODE_FLOOR=$(abspath $(B)/bench/decode_floor) bash tests/bench/squashfs_read.sh $(TREES)
 .PHONY: bench-squashfs
 bench-squashfs:
 	@sh tests/deps.sh bench
-	@$(MAKE) --no-print-directory all
-	@PLAT=$(abspath $(B)/plat) bash tests/bench/squashfs.sh $(TREES)
+	@$(MAKE) --no-print-directory all $(B)/bench/codec_floor
+	@PLAT=$(abspath $(B)/plat) CODEC_FLOOR=$(abspath $(B)/bench/codec_floor) TREES=$(TREES) bash tests/bench/squashfs.sh
 .PHONY: bench
 bench:
 	@sh tests/deps.sh bench

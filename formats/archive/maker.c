@@ -31,23 +31,16 @@ static void plan_close(struct make_plan *plan)
 
 static int render_to_spool(struct make_plan *plan, struct tree *tree, struct plat_err *err)
 {
-    struct extra_nodes extras = {0};
     struct archive_sink sink = {.fd = -1};
-    int r = extra_nodes_read(plan->options.nodes, tree, &extras, err);
-    plan->options.nodes = NULL; /* the caller's, for now only */
-    if (r == 0)
-        r = tree_spool_open(NULL, &plan->spool_fd, err);
+    int r = tree_spool_open(NULL, &plan->spool_fd, err);
     if (r == 0)
         r = archive_sink_open(plan->kind, &plan->options, plan->spool_fd, &sink, err);
     if (r == 0) {
-        plan->render = (struct archive_render){
-            .kind = plan->kind, .tree = tree, .options = &plan->options, .extras = &extras};
+        plan->render = (struct archive_render){.kind = plan->kind, .tree = tree, .options = &plan->options};
         r = archive_render(&plan->render, &sink, err);
         plan->archive_bytes = sink.bytes;
-        plan->render.extras = NULL;
     }
     archive_sink_close(&sink);
-    extra_nodes_free(&extras);
     return r;
 }
 

@@ -20,31 +20,11 @@ struct archive_options {
     bool keep_owner; /* owner=keep; else 0:0 */
     bool
         portable_modes; /* modes=portable: 0755 and 0644 by the owner's execute bit, whatever the umask was */
-    json_t *nodes;      /* text or array of texts, borrowed; NULL: none */
 };
 enum { N_ARCHIVE_OPTIONS = 5 };
 extern const struct make_option_desc archive_option_descs[N_ARCHIVE_OPTIONS];
 const char *archive_codec_name(enum archive_codec codec);
 int archive_options_read(json_t *extra, struct archive_options *ret, struct plat_err *err);
-
-/* ---- nodes.c: entries that no source has, from option node ---- */
-
-enum { MAX_EXTRA_NODES = 4096 };
-struct extra_node {
-    char *path; /* "dev/console" */
-    enum tree_kind kind;
-    uint32_t mode;
-    uint32_t major, minor;
-};
-struct extra_nodes {
-    struct extra_node *items; /* in archive order */
-    size_t n;
-};
-/* Parses the option and adds the parents that neither it nor the tree has. */
-int extra_nodes_read(json_t *option, struct tree *tree, struct extra_nodes *ret, struct plat_err *err);
-void extra_nodes_free(struct extra_nodes *nodes);
-/* Archive order of two paths: each directory right before what it holds. */
-int extra_path_compare(const char *a, const char *b);
 
 /* ---- sink.c: where libarchive's output goes ---- */
 
@@ -85,7 +65,6 @@ struct archive_render {
     enum archive_kind kind;
     struct tree *tree;
     const struct archive_options *options;
-    const struct extra_nodes *extras;
     uint64_t n_entries;  /* out */
     uint64_t data_bytes; /* out: contents of files before compression */
 };

@@ -1,4 +1,4 @@
-/* The sorted tree, and the extra nodes between, through libarchive. */
+/* The sorted tree through libarchive. */
 #include "formats/archive/private.h"
 
 #include <archive.h>
@@ -153,6 +153,7 @@ static int write_node(struct writer *w, const struct tree_node *node, struct pla
     struct item item = {.path = w->path,
                         .kind = (enum tree_kind)node->kind,
                         .mode = node->mode,
+                        .exact_mode = tree_is_stated(node),
                         .uid = node->uid,
                         .gid = node->gid,
                         .mtime_s = node->mtime_s,
@@ -174,43 +175,14 @@ static int write_node(struct writer *w, const struct tree_node *node, struct pla
     return r;
 }
 
-static int write_extra(struct writer *w, const struct extra_node *extra, struct plat_err *err)
-{
-    const struct item item = {.path = extra->path,
-                              .kind = extra->kind,
-                              .mode = extra->mode,
-                              .exact_mode = true,
-                              .major = extra->major,
-                              .minor = extra->minor};
-    return write_header(w, &item, err);
-}
-
 static int write_all(struct writer *w, struct plat_err *err)
 {
-    const struct extra_nodes *extras = w->render->extras;
-    size_t next_extra = 0;
     const struct tree_node *node = tree_next(tree_root(w->render->tree));
-    for (; node != NULL; node = tree_next(node)) {
-        int r = tree_path(node, w->path, TREE_MAX_PATH_BYTES + 2);
-        if (r != 0)
+    for (int r = 0; node != NULL; node = tree_next(node)) {
+        if (tree_path(node, w->path, TREE_MAX_PATH_BYTES + 2) != 0)
             return err_set(err, PLAT_ELIMIT, "a path is longer than %d bytes", TREE_MAX_PATH_BYTES);
         memmove(w->path, w->path + 1, strlen(w->path));
-        int order = 1;
-        while (next_extra < extras->n &&
-               (order = extra_path_compare(extras->items[next_extra].path, w->path)) <= 0) {
-            r = write_extra(w, &extras->items[next_extra++], err);
-            if (r != 0)
-                return r;
-            if (order == 0)
-                break; /* in place of the tree's own */
-        }
-        r = order == 0 ? 0 : write_node(w, node, err);
-        if (r != 0)
-            return r;
-    }
-    while (next_extra < extras->n) {
-        int r = write_extra(w, &extras->items[next_extra++], err);
-        if (r != 0)
+        if ((r = write_node(w, node, err)) != 0)
             return r;
     }
     return 0;

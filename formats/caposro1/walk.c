@@ -6,8 +6,8 @@
  *     "/usr/share/x"           PADDING       behind its end
  *     strings, nodes           PADDING       behind their ends
  *     free                     FREE          to the end of the filesystem
- *     tail                     PADDING       what the image has beyond that
- *     unknown                  PADDING       where the superblock does not say
+ *     tail                     UNCLAIMED       what the image has beyond that
+ *     unknown                  UNCLAIMED       where the superblock does not say
  *
  * On a damaged image records with a fault own nothing, and what is left over is unknown. */
 #include "formats/caposro1/volume.h"
@@ -77,7 +77,7 @@ static int walk_file(struct walk *walk, uint32_t index, uint64_t *next)
     int rc = ro1_node_read(walk->vol, index, &node, walk->err);
     if (rc != 0)
         return rc;
-    if (node.kind != CAPOSRO1_NODE_KIND_FILE || node.size_bytes == 0 || node.content < *next)
+    if (node.kind != CAPOSRO1_NODE_KIND_FILE || node.size_bytes == 0)
         return 0;
     rc = directory_path(walk, node.parent);
     if (rc == 0)
@@ -93,12 +93,12 @@ static int walk_file(struct walk *walk, uint32_t index, uint64_t *next)
     const char *path = strbuf_str(&walk->name);
     const uint64_t end = node.content + node.size_bytes;
     const uint64_t blocks_end = div_up_u64(end, RO1_BLOCK_BYTES) * RO1_BLOCK_BYTES;
-    rc = emit(walk, EXTENT_PADDING, "unknown", *next, node.content);
+    rc = emit(walk, EXTENT_UNCLAIMED, "unknown", *next, node.content);
     if (rc == 0)
         rc = emit(walk, EXTENT_DATA, path, node.content, end);
     if (rc == 0)
         rc = emit(walk, EXTENT_PADDING, path, end, blocks_end);
-    *next = blocks_end;
+    *next = blocks_end > *next ? blocks_end : *next; /* contents that overlap are both named */
     return rc;
 }
 
@@ -109,7 +109,7 @@ static int walk_extents(struct walk *walk)
     uint64_t next = RO1_BLOCK_BYTES;
     int rc = 0;
     if (!vol->sound)
-        return emit(walk, EXTENT_PADDING, "unknown", next, vol->dev->size_bytes);
+        return emit(walk, EXTENT_UNCLAIMED, "unknown", next, vol->dev->size_bytes);
     for (uint32_t i = 0; rc == 0 && i < geo->node_count; i++) {
         rc = walk_file(walk, i, &next);
         /* check() says what is wrong with it. */
@@ -117,7 +117,7 @@ static int walk_extents(struct walk *walk)
             rc = 0;
     }
     if (rc == 0)
-        rc = emit(walk, EXTENT_PADDING, "unknown", next, geo->contents_end);
+        rc = emit(walk, EXTENT_UNCLAIMED, "unknown", next, geo->contents_end);
     if (rc == 0)
         rc = emit(walk, EXTENT_PADDING, "strings", geo->contents_end + geo->strings_bytes, geo->nodes_offset);
     const uint64_t used = div_up_u64(geo->nodes_end, RO1_BLOCK_BYTES) * RO1_BLOCK_BYTES;
@@ -125,7 +125,7 @@ static int walk_extents(struct walk *walk)
         rc = emit(walk, EXTENT_PADDING, "nodes", geo->nodes_end, used);
     if (rc == 0)
         rc = emit(walk, EXTENT_FREE, "free", used, geo->end);
-    return rc != 0 ? rc : emit(walk, EXTENT_PADDING, "tail", geo->end, vol->dev->size_bytes);
+    return rc != 0 ? rc : emit(walk, EXTENT_UNCLAIMED, "tail", geo->end, vol->dev->size_bytes);
 }
 
 int caposro1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err *err)

@@ -309,7 +309,7 @@ static int walk_area(const struct st1_walk *walk, uint32_t area)
         known += st1_blocks_of(caposst1_entry_size_bytes(v)) * ST1_BLOCK_BYTES;
     }
     if (rc == 0)
-        rc = emit(walk, EXTENT_PADDING, "unknown", known, cursor);
+        rc = emit(walk, EXTENT_UNCLAIMED, "unknown", known, cursor);
     return rc == 0 ? emit(walk, EXTENT_FREE, "free", cursor, end) : rc;
 }
 
@@ -322,7 +322,7 @@ static int st1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err
     int rc = walk_pair(&walk, &store->pair);
     if (rc != 0 || store->pair.both.ruling < 0)
         return rc != 0 ? rc
-                       : emit(&walk, EXTENT_PADDING, "unknown", 2 * (uint64_t)ST1_BLOCK_BYTES, image_bytes);
+                       : emit(&walk, EXTENT_UNCLAIMED, "unknown", 2 * (uint64_t)ST1_BLOCK_BYTES, image_bytes);
     const uint64_t front = super->areas[ST1_FRONT].first_block;
     const bool shadow = super->areas[ST1_SHADOW].blocks > 0;
     uint64_t at = st1_area_end(super, ST1_FRONT);
@@ -338,7 +338,7 @@ static int st1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err
     if (rc == 0)
         rc = walk_between(&walk, at, super->region_blocks);
     return rc == 0
-               ? emit(&walk, EXTENT_PADDING, "outside", super->region_blocks * ST1_BLOCK_BYTES, image_bytes)
+               ? emit(&walk, EXTENT_UNCLAIMED, "outside", super->region_blocks * ST1_BLOCK_BYTES, image_bytes)
                : rc;
 }
 

@@ -17,7 +17,8 @@ int wf1_walk_extent(struct walk *walk, enum extent_kind kind, const char *path, 
 {
     if (walk->sink->extent == NULL || start >= end || !wf1_walk_wants(walk, path))
         return 0;
-    const struct extent extent = {.place = {start, end - start}, .kind = kind, .path = path};
+    const struct extent extent = {
+        .place = {start, end - start}, .kind = kind, .path = path, .position = walk->position};
     return walk->sink->extent(walk->sink->ctx, &extent);
 }
 
@@ -56,11 +57,13 @@ int wf1_walk_block(struct walk *walk, struct wf1_pointer at, const char *path, c
 {
     const struct wf1_super *super = &walk->reader->super;
     *ret = NULL;
-    if (at.block < super->region_first_block ||
-        at.block - super->region_first_block >= super->region_blocks || !claim(walk, at.block))
+    if (at.block < super->region_first_block || at.block - super->region_first_block >= super->region_blocks)
         return 0;
     const uint64_t offset = (uint64_t)at.block * WF1_BLOCK_BYTES;
+    const bool is_new = claim(walk, at.block);
     int rc = wf1_walk_extent(walk, EXTENT_METADATA, path, offset, offset + WF1_BLOCK_BYTES);
+    if (rc == 0 && !is_new) /* cross-linked: both are named, one is followed */
+        return 0;
     if (rc == 0)
         rc = wf1_block(walk->reader, at, ret, walk->err);
     if (rc != 0)
@@ -172,7 +175,7 @@ static int emit_rest(struct walk *walk, const char *name, uint64_t first, uint64
     const uint64_t region = walk->reader->super.region_first_block;
     if (name == NULL)
         return 0;
-    return wf1_walk_extent(walk, strcmp(name, "free") == 0 ? EXTENT_FREE : EXTENT_PADDING, name,
+    return wf1_walk_extent(walk, strcmp(name, "free") == 0 ? EXTENT_FREE : EXTENT_UNCLAIMED, name,
                            (region + first) * WF1_BLOCK_BYTES, (region + end) * WF1_BLOCK_BYTES);
 }
 
@@ -236,13 +239,13 @@ int caposwf1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err *
     const struct wf1_super *super = &vol->reader.super;
     const uint64_t image_bytes = fs->dev->size_bytes;
     const uint64_t first = (uint64_t)vol->superblock_block * WF1_BLOCK_BYTES;
-    int rc = wf1_walk_extent(&walk, EXTENT_PADDING, "outside", 0, first);
+    int rc = wf1_walk_extent(&walk, EXTENT_UNCLAIMED, "outside", 0, first);
     if (rc == 0)
         rc = walk_pair(&walk);
     const uint64_t behind = first + 2 * (uint64_t)WF1_BLOCK_BYTES;
     if (rc != 0 || !vol->sound)
-        return rc != 0 ? rc : wf1_walk_extent(&walk, EXTENT_PADDING, "unknown", behind, image_bytes);
-    rc = wf1_walk_extent(&walk, EXTENT_PADDING, "outside", behind,
+        return rc != 0 ? rc : wf1_walk_extent(&walk, EXTENT_UNCLAIMED, "unknown", behind, image_bytes);
+    rc = wf1_walk_extent(&walk, EXTENT_UNCLAIMED, "outside", behind,
                          super->region_first_block * WF1_BLOCK_BYTES);
     if (rc != 0)
         return rc;
@@ -252,7 +255,7 @@ int caposwf1_walk(struct fs *fs, const struct walk_sink *sink, struct plat_err *
     rc = walk_region(&walk);
     free(walk.claimed);
     return rc != 0 ? rc
-                   : wf1_walk_extent(&walk, EXTENT_PADDING, "outside",
+                   : wf1_walk_extent(&walk, EXTENT_UNCLAIMED, "outside",
                                      (super->region_first_block + super->region_blocks) * WF1_BLOCK_BYTES,
                                      image_bytes);
 }

@@ -29,6 +29,7 @@ struct walk {
     uint8_t *claimed; /* blocks of the region that belong to something already */
     bool instances;   /* those of the tree that is gone through are wanted */
     uint64_t n_pointers;
+    uint64_t position; /* of the next extent in its file */
     struct plat_err *err;
 };
 

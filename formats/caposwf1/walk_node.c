@@ -133,28 +133,20 @@ static int emit_run(struct contents *contents, uint64_t block, uint64_t n, uint6
     const uint64_t left = contents->size_bytes > position ? contents->size_bytes - position : 0;
     const uint64_t middle = left < end - start ? start + left : end;
     const char *path = strbuf_str(&contents->path);
+    contents->walk->position = position;
     int rc = wf1_walk_extent(contents->walk, EXTENT_DATA, path, start, middle);
+    contents->walk->position = 0;
     return rc != 0 ? rc : wf1_walk_extent(contents->walk, EXTENT_PADDING, path, middle, end);
 }
 
-/* What nothing else has claimed of it. */
+/* Cross-linked blocks are named for each of those who have them. */
 static int content_extent(void *ctx, const struct wf1_entry *extent)
 {
     struct contents *contents = ctx;
     const uint64_t region = contents->walk->reader->super.region_first_block;
-    uint32_t from = 0;
-    for (uint32_t i = 0; i <= extent->count; i++) {
-        if (i < extent->count && mark_new(contents->walk->claimed, extent->block - region + i))
-            continue;
-        if (i > from) {
-            int rc = emit_run(contents, (uint64_t)extent->block + from, i - from,
-                              ((uint64_t)extent->key + from) * WF1_BLOCK_BYTES);
-            if (rc != 0)
-                return rc;
-        }
-        from = i + 1;
-    }
-    return 0;
+    for (uint32_t i = 0; i < extent->count; i++)
+        (void)mark_new(contents->walk->claimed, extent->block - region + i);
+    return emit_run(contents, extent->block, extent->count, (uint64_t)extent->key * WF1_BLOCK_BYTES);
 }
 
 /* Its names come next, unless they did before. */

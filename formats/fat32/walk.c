@@ -8,8 +8,8 @@
  *                                   DATA     "/EFI/BOOT/BOOTX64.EFI"    one for each run of clusters
  *                                   PADDING  "/EFI/BOOT/BOOTX64.EFI"    behind the end of the file
  *                                   FREE     "free"
- *                                   PADDING  "bad", "lost", "tail"      bad clusters, clusters of nobody, the
- * rest
+ *                                   PADDING  "bad"                      bad clusters
+ *                                   UNCLAIMED "lost", "tail"            clusters of nobody, the rest
  *
  * On a damaged volume a shared cluster goes to whoever comes first. What is wrong with chains is told by
  * check(). */
@@ -28,6 +28,7 @@ struct walk {
     struct strbuf dir_path;
     struct strbuf path;
     struct dir_entry entry;
+    uint64_t position; /* of the next extent in its file */
     struct plat_err *err;
 };
 
@@ -44,7 +45,7 @@ static int emit(struct walk *walk, enum extent_kind kind, const char *path, stru
         return 0;
     if (place.bytes > size_bytes - place.start)
         place.bytes = size_bytes - place.start;
-    struct extent extent = {.place = place, .kind = kind, .path = path};
+    struct extent extent = {.place = place, .kind = kind, .path = path, .position = walk->position};
     return walk->sink->extent(walk->sink->ctx, &extent);
 }
 
@@ -143,7 +144,7 @@ static int walk_unknown(struct walk *walk)
     places_gather(walk->vol, &places);
     if (!wanted(walk->sink, "unknown"))
         return 0;
-    return emit_gaps(walk, &places, 0, walk->vol->fs.dev->size_bytes, EXTENT_PADDING, "unknown");
+    return emit_gaps(walk, &places, 0, walk->vol->fs.dev->size_bytes, EXTENT_UNCLAIMED, "unknown");
 }
 
 /* ---- directories ---- */
@@ -195,6 +196,20 @@ static int emit_dir_extents(struct walk *walk, const struct dir *dir)
     return 0;
 }
 
+/* The part of a run, from `skip` on, whose clusters are another's already (or the file's own: a loop): it is shown for
+ * this file as well, once, so that the overlap is seen; the chain is left there. */
+static int emit_shared(struct walk *walk, const char *path, const struct fat_run *run, uint32_t skip)
+{
+    const struct fat32_geometry *geo = &walk->vol->geo;
+    const uint32_t first = run->first + skip;
+    uint32_t n = 0;
+    while (skip + n < run->count && cluster_set_has(&walk->used, first + n))
+        n++;
+    walk->position += (uint64_t)skip * geo->cluster_bytes;
+    return emit(walk, EXTENT_DATA, path,
+                (struct range){fat32_cluster_offset(geo, first), (uint64_t)n * geo->cluster_bytes});
+}
+
 /* Extents of the file in walk->entry. */
 static int emit_file(struct walk *walk, bool show)
 {
@@ -213,10 +228,14 @@ static int emit_file(struct walk *walk, bool show)
         uint64_t start = fat32_cluster_offset(&vol->geo, cluster);
         uint64_t bytes = (uint64_t)fresh * vol->geo.cluster_bytes;
         uint64_t data = left < bytes ? left : bytes;
+        walk->position = walk->entry.size_bytes - left;
         if (show)
             rc = emit(walk, EXTENT_DATA, path, (struct range){start, data});
         if (rc == 0 && show)
             rc = emit(walk, EXTENT_PADDING, path, (struct range){start + data, bytes - data});
+        if (rc == 0 && show && fresh < run.count)
+            rc = emit_shared(walk, path, &run, fresh);
+        walk->position = 0;
         if (rc != 0 || fresh < run.count)
             return rc;
         left -= data;
@@ -283,7 +302,7 @@ static int emit_rest(struct walk *walk, enum cluster_state state, uint32_t first
     } states[] = {
         [STATE_FREE] = {EXTENT_FREE, "free"},
         [STATE_BAD] = {EXTENT_PADDING, "bad"},
-        [STATE_LOST] = {EXTENT_PADDING, "lost"},
+        [STATE_LOST] = {EXTENT_UNCLAIMED, "lost"},
     };
     const struct fat32_geometry *geo = &walk->vol->geo;
     if (state == STATE_USED || count == 0 || !wanted(walk->sink, states[state].path))
@@ -319,7 +338,7 @@ static int walk_rest(struct walk *walk)
     if (rc == 0 && wanted(walk->sink, "tail")) {
         uint64_t start = vol->geo.data_offset + (uint64_t)vol->geo.usable_clusters * vol->geo.cluster_bytes;
         if (start < vol->fs.dev->size_bytes)
-            rc = emit(walk, EXTENT_PADDING, "tail", (struct range){start, vol->fs.dev->size_bytes - start});
+            rc = emit(walk, EXTENT_UNCLAIMED, "tail", (struct range){start, vol->fs.dev->size_bytes - start});
     }
     return rc;
 }

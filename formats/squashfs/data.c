@@ -166,19 +166,24 @@ static bool spot_find(struct volume *vol, uint64_t ref, uint64_t block, struct s
     return found;
 }
 
-static void spot_keep(struct volume *vol, uint64_t ref, const struct place *place)
+static struct sq_spot spot_of(uint64_t ref, const struct place *place)
+{
+    return (struct sq_spot){.ref = ref,
+                            .block = place->block,
+                            .meta = place->cursor.block.offset,
+                            .at = place->cursor.at,
+                            .offset = place->offset};
+}
+
+static void spot_keep(struct volume *vol, const struct sq_spot *kept)
 {
     (void)pthread_mutex_lock(&vol->lock);
     struct sq_spot *spot = &vol->spots[0];
     for (size_t i = 1; i < SQ_SPOTS; i++)
         if (vol->spots[i].used < spot->used)
             spot = &vol->spots[i];
-    *spot = (struct sq_spot){.ref = ref,
-                             .used = ++vol->clock,
-                             .block = place->block,
-                             .meta = place->cursor.block.offset,
-                             .at = place->cursor.at,
-                             .offset = place->offset};
+    *spot = *kept;
+    spot->used = ++vol->clock;
     (void)pthread_mutex_unlock(&vol->lock);
 }
 
@@ -228,8 +233,9 @@ static int read_blocks(struct volume *vol, struct request *request, struct place
         if (rc != 0)
             return rc;
         if (wanted.part.bytes > request->left) { /* the rest of it will be wanted, too */
+            const struct sq_spot spot = spot_of(inode->ref, place);
             wanted.part.bytes = request->left;
-            spot_keep(vol, inode->ref, place);
+            spot_keep(vol, &spot);
         }
         rc = sq_word_take(&place->cursor, &wanted.word, err);
         if (rc == 0 && wanted.word == 0)
@@ -264,6 +270,62 @@ static int read_tail(struct volume *vol, struct request *request, struct plat_er
     return read_block(vol, &wanted, false, request->out, err);
 }
 
+/* The first block from the place on that is more than zeros, whose place is kept for who reads it, and how many such follow:
+ * *ret_n is 0 when there is none. */
+enum { DATA_RUN_BLOCKS = 1024 };
+static int find_data(struct volume *vol, const struct sq_inode *inode, struct place *place,
+                     uint64_t *ret_first, uint64_t *ret_n, struct plat_err *err)
+{
+    uint64_t n = 0;
+    while (place->block < inode->n_blocks && n < DATA_RUN_BLOCKS) {
+        uint32_t word;
+        bool more;
+        int rc = sq_more(&place->cursor, &more, err);
+        const struct sq_spot here = spot_of(inode->ref, place);
+        if (rc == 0)
+            rc = sq_word_take(&place->cursor, &word, err);
+        if (rc != 0)
+            return rc;
+        if (word == 0 && n > 0)
+            break;
+        if (word != 0 && n++ == 0)
+            spot_keep(vol, &here);
+        place->block++;
+    }
+    *ret_first = place->block - n;
+    *ret_n = n;
+    return 0;
+}
+
+int squashfs_next_data(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret, struct plat_err *err)
+{
+    struct volume *vol = volume_of(fs);
+    struct sq_inode inode;
+    struct place place;
+    const uint64_t block_bytes = vol->super.block_bytes;
+    int rc = sq_inode_read(vol, node, &inode, &place.cursor, err);
+    if (rc == 0 && inode.type != SQUASHFS_ENTRY_TYPE_FILE)
+        rc = err_set(err, PLAT_EINVALID, "it is not a file");
+    if (rc != 0)
+        return rc;
+    uint64_t first = offset / block_bytes, n = 0;
+    if (first < inode.n_blocks) {
+        rc = find_block(vol, &inode, first, &place, err);
+        if (rc == 0)
+            rc = find_data(vol, &inode, &place, &first, &n, err);
+        if (rc != 0)
+            return rc;
+    }
+    /* The end in a fragment is contents as well. */
+    uint64_t start = first * block_bytes, end = (first + n) * block_bytes;
+    if (end > inode.size_bytes || (first + n == inode.n_blocks && inode.fragment != SQ_NONE))
+        end = inode.size_bytes;
+    if (start < offset)
+        start = offset;
+    *ret = (struct range){start, end > start ? end - start : 0};
+    return 0;
+}
+
 int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                   struct plat_err *err)
 {
@@ -271,7 +333,7 @@ int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size
     struct sq_inode inode;
     struct place place;
     bool more;
-    int rc = sq_inode_read(vol, node, &inode, &place.cursor, err);
+    int rc = sq_inode_get(vol, node, &inode, err);
     if (rc == 0 && inode.type != SQUASHFS_ENTRY_TYPE_FILE)
         rc = err_set(err, PLAT_EINVALID, "it is not a file");
     if (rc != 0)
@@ -285,12 +347,16 @@ int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size
     struct request request = {.inode = &inode, .at = offset, .out = buf, .left = n};
     const uint64_t first = offset / vol->super.block_bytes;
     if (first < inode.n_blocks && n > 0) {
-        rc = find_block(vol, &inode, first, &place, err);
+        rc = sq_inode_read(vol, node, &inode, &place.cursor, err);
+        if (rc == 0)
+            rc = find_block(vol, &inode, first, &place, err);
         if (rc == 0)
             rc = read_blocks(vol, &request, &place, err);
         if (rc == 0 && place.block < inode.n_blocks && request.at % vol->super.block_bytes == 0 &&
-            sq_more(&place.cursor, &more, err) == 0 && more)
-            spot_keep(vol, inode.ref, &place);
+            sq_more(&place.cursor, &more, err) == 0 && more) {
+            const struct sq_spot spot = spot_of(inode.ref, &place);
+            spot_keep(vol, &spot);
+        }
     }
     if (rc == 0)
         rc = read_tail(vol, &request, err);

@@ -21,6 +21,8 @@ static void squashfs_close(struct fs *fs)
         free(vol->data[i].bytes);
     free(vol->meta);
     free(vol->id_list);
+    for (size_t i = 0; i < SQ_TABLES; i++)
+        free(vol->index_list[i]);
     (void)pthread_mutex_destroy(&vol->lock);
     free(vol);
 }
@@ -38,6 +40,10 @@ static int count_blocks(struct volume *vol, struct plat_err *err)
             return rc;
         const size_t n = map.n;
         sq_map_free(&map);
+        if (n >= sq_index_count(table))
+            rc = sq_index_load(vol, (enum sq_table_id)id, err);
+        if (rc != 0)
+            return rc;
         if (n < sq_index_count(table))
             return err_at(err, PLAT_ECORRUPT, table->start, table->blocks_name,
                           "the table of %s has %zu metadata blocks; its %llu entries take %llu",
@@ -121,6 +127,7 @@ const struct fs_driver squashfs_driver = {
     .name = "squashfs",
     .title = "SquashFS 4.0 filesystem",
     .layout_name = "squashfs",
+    .concurrent = true,
     .probe = squashfs_probe,
     .open = squashfs_open,
     .close = squashfs_close,
@@ -129,10 +136,13 @@ const struct fs_driver squashfs_driver = {
     .readdir = squashfs_readdir,
     .stat = squashfs_stat,
     .read = squashfs_read,
+    .next_data = squashfs_next_data,
     .readlink = squashfs_readlink,
     .xattrs = squashfs_xattrs,
     .space = squashfs_space,
     .walk = squashfs_walk,
+    .pieces = squashfs_pieces,
+    .shares_contents = true,
     .check = squashfs_check,
     .scrub = squashfs_scrub,
     .maker = &squashfs_maker,

@@ -126,7 +126,8 @@ static void decode_file(const uint8_t *buf, uint32_t block_bytes, struct sq_inod
         ret->fragment == SQ_NONE ? div_up_u64(ret->size_bytes, block_bytes) : ret->size_bytes / block_bytes;
 }
 
-static void decode_other(const uint8_t *buf, uint16_t type, struct sq_inode *ret)
+/* buf has INODE_FIXED_BYTES, whatever the kind. */
+static void decode_other(const uint8_t *buf, struct sq_inode *ret)
 {
     struct squashfs_symlink_head link = {NULL};
     struct squashfs_device device = {NULL};
@@ -135,22 +136,22 @@ static void decode_other(const uint8_t *buf, uint16_t type, struct sq_inode *ret
     struct squashfs_extended_pipe extended_pipe = {NULL};
     switch (ret->type) {
     case SQUASHFS_ENTRY_TYPE_SYMLINK:
-        (void)squashfs_symlink_head_view(buf, fixed_bytes(type), &link);
+        (void)squashfs_symlink_head_view(buf, INODE_FIXED_BYTES, &link);
         ret->links = squashfs_symlink_head_links(link);
         ret->target_bytes = squashfs_symlink_head_target_bytes(link);
         break;
     case SQUASHFS_ENTRY_TYPE_BLOCK_DEVICE:
     case SQUASHFS_ENTRY_TYPE_CHAR_DEVICE:
-        (void)squashfs_device_view(buf, fixed_bytes(type), &device);
+        (void)squashfs_device_view(buf, INODE_FIXED_BYTES, &device);
         ret->links = squashfs_device_links(device);
         ret->device = squashfs_device_device(device);
-        if (ret->extended && squashfs_extended_device_view(buf, fixed_bytes(type), &extended_device))
+        if (ret->extended && squashfs_extended_device_view(buf, INODE_FIXED_BYTES, &extended_device))
             ret->xattr = squashfs_extended_device_xattr(extended_device);
         break;
     default:
-        (void)squashfs_pipe_view(buf, fixed_bytes(type), &pipe);
+        (void)squashfs_pipe_view(buf, INODE_FIXED_BYTES, &pipe);
         ret->links = squashfs_pipe_links(pipe);
-        if (ret->extended && squashfs_extended_pipe_view(buf, fixed_bytes(type), &extended_pipe))
+        if (ret->extended && squashfs_extended_pipe_view(buf, INODE_FIXED_BYTES, &extended_pipe))
             ret->xattr = squashfs_extended_pipe_xattr(extended_pipe);
         break;
     }
@@ -200,24 +201,27 @@ uint64_t sq_ref(const struct sq_cursor *cursor)
                                          (uint32_t)block);
 }
 
-int sq_inode_decode(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
+/* The kind of a record, and the bytes that all of its kind have. */
+static int take_kind(const struct sq_cursor *cursor, const uint8_t *buf, uint16_t *ret_type, uint32_t *ret_n,
+                     struct plat_err *err)
 {
-    uint8_t buf[INODE_FIXED_BYTES] = {0};
     struct squashfs_inode_head head = {NULL};
-    struct sq_inode inode = {.xattr = SQ_NONE, .fragment = SQ_NONE};
-    bool more;
-    int rc = sq_more(cursor, &more, err);
-    if (rc != 0)
-        return rc;
-    inode.ref = sq_ref(cursor);
-    rc = sq_take(cursor, buf, SQUASHFS_INODE_HEAD_BYTES, err);
-    if (rc != 0)
-        return rc;
-    (void)squashfs_inode_head_view(buf, sizeof buf, &head);
+    (void)squashfs_inode_head_view(buf, SQUASHFS_INODE_HEAD_BYTES, &head);
     const uint16_t type = squashfs_inode_head_type(head);
     const uint32_t n = fixed_bytes(type);
     if (n == 0)
         return sq_corrupt(cursor, err, "an inode of type %u, which does not exist", type);
+    *ret_type = type;
+    *ret_n = n;
+    return 0;
+}
+
+/* What those bytes say. */
+static struct sq_inode decode(const struct sq_cursor *cursor, const uint8_t *buf, uint16_t type, uint64_t ref)
+{
+    struct squashfs_inode_head head = {NULL};
+    struct sq_inode inode = {.ref = ref, .xattr = SQ_NONE, .fragment = SQ_NONE};
+    (void)squashfs_inode_head_view(buf, SQUASHFS_INODE_HEAD_BYTES, &head);
     inode.extended = type >= SQUASHFS_INODE_TYPE_EXTENDED_DIRECTORY;
     inode.type = (uint16_t)(inode.extended ? type - SQUASHFS_INODE_TYPE_SOCKET : type);
     inode.mode = squashfs_inode_head_mode(head);
@@ -225,28 +229,82 @@ int sq_inode_decode(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_
     inode.gid_index = squashfs_inode_head_gid_index(head);
     inode.modified = squashfs_inode_head_modified(head);
     inode.number = squashfs_inode_head_number(head);
-    rc = sq_take(cursor, buf + SQUASHFS_INODE_HEAD_BYTES, n - SQUASHFS_INODE_HEAD_BYTES, err);
-    if (rc != 0)
-        return rc;
     if (inode.type == SQUASHFS_ENTRY_TYPE_DIRECTORY)
         decode_directory(buf, &inode);
     else if (inode.type == SQUASHFS_ENTRY_TYPE_FILE)
         decode_file(buf, cursor->vol->super.block_bytes, &inode);
     else
-        decode_other(buf, type, &inode);
-    *ret = inode;
-    return 0;
+        decode_other(buf, &inode);
+    return inode;
+}
+
+/* The cursor tells where, for messages. */
+static int check(const struct sq_cursor *cursor, struct sq_inode inode, struct sq_inode *ret,
+                 struct plat_err *err)
+{
+    int rc = sq_inode_check(cursor, &inode, err);
+    if (rc == 0)
+        *ret = inode;
+    return rc;
+}
+
+int sq_inode_decode(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
+{
+    uint8_t buf[INODE_FIXED_BYTES] = {0};
+    uint16_t type = 0;
+    uint32_t n = 0;
+    bool more;
+    int rc = sq_more(cursor, &more, err);
+    const uint64_t ref = sq_ref(cursor);
+    if (rc == 0)
+        rc = sq_take(cursor, buf, SQUASHFS_INODE_HEAD_BYTES, err);
+    if (rc == 0)
+        rc = take_kind(cursor, buf, &type, &n, err);
+    if (rc == 0)
+        rc = sq_take(cursor, buf + SQUASHFS_INODE_HEAD_BYTES, n - SQUASHFS_INODE_HEAD_BYTES, err);
+    if (rc == 0)
+        *ret = decode(cursor, buf, type, ref);
+    return rc;
 }
 
 int sq_inode_take(struct sq_cursor *cursor, struct sq_inode *ret, struct plat_err *err)
 {
     struct sq_inode inode;
     int rc = sq_inode_decode(cursor, &inode, err);
+    return rc != 0 ? rc : check(cursor, inode, ret, err);
+}
+
+int sq_inode_read(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct sq_cursor *ret_rest,
+                  struct plat_err *err)
+{
+    int rc = sq_usable(vol, err);
     if (rc == 0)
-        rc = sq_inode_check(cursor, &inode, err);
-    if (rc == 0)
-        *ret = inode;
-    return rc;
+        rc = sq_seek_ref(vol, SQ_INODES, ref, ret_rest, err);
+    return rc != 0 ? rc : sq_inode_take(ret_rest, ret, err);
+}
+
+/* Straight from the cache, but for records that go across the border of a block; what is wrong with one is found again, with
+ * all that a message wants, by sq_inode_read. */
+int sq_inode_get(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct plat_err *err)
+{
+    const struct sq_table *table = &vol->tables[SQ_INODES];
+    uint8_t buf[INODE_FIXED_BYTES];
+    uint16_t type;
+    uint32_t n;
+    struct sq_cursor cursor;
+    int rc = sq_usable(vol, err);
+    if (rc != 0)
+        return rc;
+    cursor.vol = vol;
+    cursor.table = table;
+    cursor.at = squashfs_reference_offset(ref);
+    cursor.block.offset = table->start + squashfs_reference_block(ref);
+    if (squashfs_reference_unused(ref) == 0 &&
+        sq_peek(vol, table, cursor.block.offset, cursor.at, buf, sizeof buf) &&
+        take_kind(&cursor, buf, &type, &n, NULL) == 0 &&
+        check(&cursor, decode(&cursor, buf, type, ref), ret, NULL) == 0)
+        return 0;
+    return sq_inode_read(vol, ref, ret, &cursor, err);
 }
 
 int sq_inode_skip(struct sq_cursor *cursor, const struct sq_inode *inode, struct plat_err *err)
@@ -266,15 +324,6 @@ int sq_inode_skip(struct sq_cursor *cursor, const struct sq_inode *inode, struct
     return sq_take(cursor, NULL, n, err);
 }
 
-int sq_inode_read(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct sq_cursor *ret_rest,
-                  struct plat_err *err)
-{
-    int rc = sq_usable(vol, err);
-    if (rc == 0)
-        rc = sq_seek_ref(vol, SQ_INODES, ref, ret_rest, err);
-    return rc != 0 ? rc : sq_inode_take(ret_rest, ret, err);
-}
-
 uint32_t sq_tail_bytes(const struct volume *vol, const struct sq_inode *inode)
 {
     return inode->fragment == SQ_NONE ? 0 : (uint32_t)(inode->size_bytes % vol->super.block_bytes);
@@ -290,8 +339,7 @@ int squashfs_stat(struct fs *fs, uint64_t node, struct fs_stat *ret, struct plat
 {
     struct volume *vol = volume_of(fs);
     struct sq_inode inode;
-    struct sq_cursor rest;
-    int rc = sq_inode_read(vol, node, &inode, &rest, err);
+    int rc = sq_inode_get(vol, node, &inode, err);
     if (rc != 0)
         return rc;
     struct fs_stat stat = {.kind = sq_kind(inode.type),
@@ -301,7 +349,9 @@ int squashfs_stat(struct fs *fs, uint64_t node, struct fs_stat *ret, struct plat
                            .mtime_s = inode.modified,
                            .uid = vol->id_list[inode.uid_index],
                            .gid = vol->id_list[inode.gid_index],
-                           .links = inode.links};
+                           .links = inode.links,
+                           .no_xattrs = inode.xattr == SQ_NONE &&
+                                        (inode.type != SQUASHFS_ENTRY_TYPE_SYMLINK || !inode.extended)};
     if (inode.type == SQUASHFS_ENTRY_TYPE_FILE)
         stat.size_bytes = inode.size_bytes;
     else if (inode.type == SQUASHFS_ENTRY_TYPE_SYMLINK)

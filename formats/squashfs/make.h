@@ -4,7 +4,9 @@
  *   make_items.c    the nodes of the tree, numbered; the order in which everything is written
  *   make_image.c    the whole, front to back; the superblock last
  *   make_data.c     contents: blocks and fragments, through lib/par
- *   make_twin.c     equal files, which share their contents
+ *   make_twin.c     equal files and equal runs of blocks, which are stored once
+ *   make_pack.c     the order in which tails are stored, if what is alike is to share blocks; make_likeness.c: what is alike
+ *   make_memory.c   how much memory all of this takes
  *   make_meta.c     metadata blocks, and tables of them
  *   make_ids.c      users and groups
  *   make_xattr.c    extended attributes
@@ -14,8 +16,7 @@
  * inodes of what it holds, side by side, and then its listing, which names them. Contents lie in the same order, so what
  * is listed together is read together.
  *
- * Memory: the tree (lib/tree); 56 bytes a node and 64 a file; 4 bytes a block; the compressed directory table; and
- * par_jobs(threads) * 2 * block + (threads + 1) encoders (codec_encoder_memory_bytes) + 2 * block + 2 MiB.
+ * Memory: make_memory.c has the formula, and keeps to a cap.
  * The bytes of the image depend on the tree and on the options alone, not on the threads. */
 #ifndef PLAT_FORMATS_SQUASHFS_MAKE_H
 #define PLAT_FORMATS_SQUASHFS_MAKE_H
@@ -57,12 +58,14 @@ struct sqm_settings {
     uint32_t block_bytes;
     enum sqm_fragments fragments;
     unsigned plain; /* enum sqm_plain */
+    bool pack;      /* fragments: SQM_FRAGMENTS_ALWAYS */
     bool keep_duplicates, exports, keep_owner, no_padding, keep_xattrs;
     bool has_root_mode;
     uint32_t root_mode;
-    unsigned n_threads; /* 0: one for each processor */
+    unsigned n_threads;    /* 0: one for each processor */
+    uint64_t memory_bytes; /* 0: as much as it takes */
 };
-enum { SQM_N_OPTIONS = 12 };
+enum { SQM_N_OPTIONS = 15 };
 extern const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS];
 int sqm_options_read(const struct make_options *options, struct sqm_settings *ret, struct plat_err *err);
 
@@ -126,6 +129,14 @@ static inline uint64_t sqm_file_blocks(const struct make_plan *plan, uint64_t si
                         : div_up_u64(size_bytes, plan->settings.block_bytes);
 }
 
+/* ---- make_memory.c ---- */
+
+/* What making the image takes at most, the tree included, with so many threads (at least 1). */
+uint64_t sqm_memory_bytes(const struct make_plan *plan, unsigned n_threads);
+/* Chooses fewer threads where settings.memory_bytes asks for it; PLAT_EINVALID, with the least that would do, when it is too
+ * little for one. */
+int sqm_memory_settle(struct make_plan *plan, struct plat_err *err);
+
 /* ---- the image that is being made ---- */
 
 /* Metadata blocks, one behind the other, into memory or, where there is none, straight into the image. */
@@ -161,6 +172,7 @@ struct sqm_image {
     struct sqm_ids ids;
     struct sqm_xattrs *xattrs; /* NULL: they are left out */
     struct sqm_twins *twins;   /* NULL: equal files are stored twice */
+    struct sqm_pack *pack;     /* NULL: tails are stored in the order of their files */
     uint8_t *scratch;          /* a block */
     uint8_t *tails;            /* the block of fragments at hand ... */
     uint32_t tails_used;       /* ... and how much of it is filled */
@@ -180,6 +192,8 @@ int sqm_put(struct sqm_image *image, const void *bytes, size_t n, struct plat_er
 /* Stores the contents of all files; has.file of their items says where. */
 int sqm_data_put(struct sqm_image *image, struct plat_err *err);
 uint32_t sqm_block_word(size_t n, bool plain);
+/* How much of a file goes into a fragment. */
+uint32_t sqm_tail_bytes(const struct sqm_settings *settings, uint64_t size_bytes);
 
 /* ---- make_twin.c ---- */
 
@@ -189,9 +203,65 @@ void sqm_twins_close(struct sqm_twins *twins);
  * where the caller has it, else NULL and the file is read. */
 int sqm_twins_find(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *content,
                    struct sqm_file **ret, struct plat_err *err);
-/* A file, stored or on its way, that begins with the whole blocks of this one, of which there is at least one; NULL: none. */
-int sqm_twins_beginning(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *content,
-                        struct sqm_file **ret, struct plat_err *err);
+/* Blocks that are stored, or on their way, side by side in `file`, from `block` on. */
+struct sqm_run {
+    struct sqm_file *file; /* NULL: none */
+    uint32_t block;
+};
+enum {
+    SQM_KNOWN_BLOCKS_MAX = 1 << 19 /* later ones are not looked for; 32 bytes each, 48 while room is made */
+};
+/* A whole block of a file is about to be stored, and is not zeros. */
+int sqm_twins_block(struct sqm_twins *twins, struct sqm_file *file, uint64_t index, const uint8_t *bytes,
+                    struct plat_err *err);
+/* Those that are as all the whole blocks of this file. content: as above. */
+int sqm_twins_run(struct sqm_twins *twins, const struct sqm_file *file, const uint8_t *content,
+                  struct sqm_run *ret, struct plat_err *err);
+
+/* ---- make_pack.c, make_likeness.c ---- */
+
+enum {
+    SQM_SAMPLES_MAX = 128,
+    SQM_SAMPLE_RATE_LOG = 5, /* one place in 32 */
+    SQM_WINDOW_TAILS = 16384,
+    SQM_WINDOW_SAMPLES = 1 << 20,
+    SQM_NEIGHBOURS = 48, /* of each tail those that have most in common with it */
+    SQM_RANK_BITS = 16,
+    SQM_RANK_MASK = 0xffff
+};
+struct sqm_tail {
+    uint64_t hash; /* of the bytes that it would bring; tails that are the same have the same one */
+    uint32_t item, n_bytes;
+    uint32_t samples_at, n_samples; /* in sqm_pack.samples */
+    uint32_t cluster, cluster_bytes, next;
+};
+/* A window of tails at a time: sqm_pack_window; sqm_pack_add for each; sqm_pack_settle; then they are stored as `order` has
+ * them. A number of a tail is its rank among those of the window, by kind. */
+struct sqm_pack {
+    const struct make_plan *plan;
+    uint32_t block_bytes;
+    uint32_t *items; /* with a tail that is to be stored, by kind */
+    size_t n_items, at;
+    struct sqm_tail *tails; /* of the window */
+    uint32_t n_tails;
+    uint32_t *reading, *order; /* ranks: by directory, and as they are stored */
+    uint32_t *common;          /* with the tail that is looked at */
+    uint32_t *samples;
+    uint64_t *keys; /* for sorting: a value, and behind it a rank */
+};
+/* What a window takes, at most: the above, and the edges between tails. */
+#define SQM_PACK_BYTES                   \
+    ((uint64_t)SQM_WINDOW_SAMPLES * 12 + \
+     (uint64_t)SQM_WINDOW_TAILS * (sizeof(struct sqm_tail) + 4 * 4 + SQM_NEIGHBOURS * 8))
+/* The contents of files of at least a block are stored, but for their tails. */
+int sqm_pack_open(struct make_plan *plan, struct sqm_pack **ret, struct plat_err *err);
+void sqm_pack_close(struct sqm_pack *pack);  /* NULL is allowed */
+bool sqm_pack_window(struct sqm_pack *pack); /* the next one; false: there is none */
+void sqm_pack_add(struct sqm_pack *pack, uint32_t rank, uint64_t hash, const uint32_t *samples, uint32_t n);
+int sqm_pack_settle(struct sqm_pack *pack, struct plat_err *err);
+/* Samples of n bytes, ascending, at most SQM_SAMPLES_MAX, into room, which has n_room numbers. */
+uint32_t sqm_samples_take(const uint8_t *bytes, size_t n, uint32_t *room, size_t n_room);
+void sqm_sort(uint64_t *keys, size_t n); /* ascending, in place */
 
 /* ---- make_meta.c ---- */
 

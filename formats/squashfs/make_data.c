@@ -9,14 +9,19 @@
 
 #include <stdlib.h>
 
+#include "lib/hash/hash.h"
+
 enum { AHEAD_ITEMS_MIN = 128 /* fewer are not worth the threads */ };
 
+enum job_kind { JOB_BLOCK, JOB_FRAGMENTS, JOB_SAMPLES };
 struct job {
-    uint8_t *in, *out; /* a block each */
+    enum job_kind kind;
+    uint8_t *in, *out; /* a block each; JOB_SAMPLES: `out` gets the samples */
     size_t n, n_out;   /* n_out 0: to be stored as it is */
     bool plain;
-    struct sqm_file *file; /* NULL: a block of fragments */
-    uint64_t index;        /* of the block, or of the fragment */
+    struct sqm_file *file; /* JOB_BLOCK */
+    uint64_t index;        /* of the block, of the fragment, or of the tail in its window */
+    uint64_t hash;         /* JOB_SAMPLES */
 };
 
 /* ---- the work of the threads ---- */
@@ -53,8 +58,13 @@ static int job_open(void *ctx, void **ret, struct plat_err *err)
 static int job_run(void *ctx, void *worker, void *arg, struct plat_err *err)
 {
     struct job *job = arg;
-    (void)ctx;
     job->n_out = 0;
+    if (job->kind == JOB_SAMPLES) {
+        const size_t room = ((struct sqm_image *)ctx)->plan->settings.block_bytes / sizeof(uint32_t);
+        job->n_out = sqm_samples_take(job->in, job->n, (uint32_t *)(void *)job->out, room);
+        job->hash = hash_xxh64(job->in, job->n);
+        return 0;
+    }
     return job->plain || job->n < 2
                ? 0
                : codec_encode(worker, job->in, job->n, job->out, job->n - 1, &job->n_out, err);
@@ -79,13 +89,18 @@ static int collect(struct sqm_image *image, struct plat_err *err)
     if (rc != 0)
         return rc;
     struct job *job = taken;
+    if (job->kind == JOB_SAMPLES) {
+        sqm_pack_add(image->pack, (uint32_t)job->index, job->hash, (uint32_t *)(void *)job->out,
+                     (uint32_t)job->n_out);
+        return 0;
+    }
     const bool plain = job->n_out == 0;
     const size_t n = plain ? job->n : job->n_out;
     const uint64_t start = image->at;
     rc = sqm_put(image, plain ? job->in : job->out, n, err);
     if (rc != 0)
         return rc;
-    if (job->file == NULL) {
+    if (job->kind == JOB_FRAGMENTS) {
         image->fragments[job->index] = (struct sqm_fragment){start, sqm_block_word(n, plain)};
         return 0;
     }
@@ -93,6 +108,14 @@ static int collect(struct sqm_image *image, struct plat_err *err)
         job->file->start = start;
     job->file->words[job->index] = sqm_block_word(n, plain);
     return 0;
+}
+
+static int collect_all(struct sqm_image *image, struct plat_err *err)
+{
+    int rc = 0;
+    while (rc == 0 && par_in_flight(image->par) > 0)
+        rc = collect(image, err);
+    return rc;
 }
 
 /* The job to fill next; asked for again before it is submitted, it is the same. */
@@ -110,6 +133,7 @@ static int job_next(struct sqm_image *image, struct job **ret, struct plat_err *
 static void job_submit(struct sqm_image *image, struct job *job, struct sqm_file *file, uint64_t index)
 {
     const unsigned bit = file != NULL ? SQM_PLAIN_DATA : SQM_PLAIN_FRAGMENTS;
+    job->kind = file != NULL ? JOB_BLOCK : JOB_FRAGMENTS;
     job->plain = (image->plan->settings.plain & bit) != 0;
     job->file = file;
     job->index = index;
@@ -176,6 +200,14 @@ static int source_take(struct source *source, uint8_t *to, size_t n, struct plat
     return 0;
 }
 
+static void source_skip(struct source *source, uint64_t n)
+{
+    if (source->content != NULL)
+        source->content += n;
+    else
+        tree_reader_skip(&source->reader, n);
+}
+
 /* Blocks that are holes of the source are zeros that need not be read; how many of `max` lie ahead. */
 static uint64_t hole_blocks(struct source *source, uint32_t block_bytes, uint64_t max)
 {
@@ -214,12 +246,21 @@ static int blocks_put(struct sqm_image *image, struct sqm_file *file, struct sou
         if (rc != 0)
             return rc;
         progress_add(image->out.progress, job->n);
-        if (bytes_all(job->in, job->n, 0))
+        if (bytes_all(job->in, job->n, 0)) {
             file->sparse_bytes += job->n;
-        else
-            job_submit(image, job, file, i);
+            continue;
+        }
+        if (image->twins != NULL && job->n == block_bytes)
+            rc = sqm_twins_block(image->twins, file, i, job->in, err);
+        job_submit(image, job, file, i);
     }
     return rc;
+}
+
+/* With -O pack the ends of large files are stored later, with those that are like them. */
+static bool tail_waits(const struct sqm_image *image, uint64_t size_bytes)
+{
+    return image->plan->settings.pack && size_bytes >= image->plan->settings.block_bytes;
 }
 
 /* The end of a file, as a fragment; zeros need none, they are one more block that is not there. */
@@ -242,7 +283,7 @@ static int tail_put(struct sqm_image *image, struct sqm_file *file, struct sourc
     return rc;
 }
 
-static uint32_t tail_bytes(const struct sqm_settings *settings, uint64_t size_bytes)
+uint32_t sqm_tail_bytes(const struct sqm_settings *settings, uint64_t size_bytes)
 {
     if (settings->fragments == SQM_FRAGMENTS_NO ||
         (settings->fragments == SQM_FRAGMENTS_YES && size_bytes >= settings->block_bytes))
@@ -255,7 +296,7 @@ static int content_put(struct sqm_image *image, struct sqm_file *file, struct so
 {
     struct make_plan *plan = image->plan;
     const uint64_t size = plan->items[file->item].node->size_bytes;
-    const uint32_t tail = tail_bytes(&plan->settings, size);
+    const uint32_t tail = sqm_tail_bytes(&plan->settings, size);
     const uint64_t n_blocks = div_up_u64(size, plan->settings.block_bytes);
     /* A file that is nothing but a fragment needs no list, unless it is zeros. */
     if (n_blocks > 1 || tail == 0) {
@@ -264,7 +305,7 @@ static int content_put(struct sqm_image *image, struct sqm_file *file, struct so
             return err_nomem(err, "making a SquashFS image");
     }
     int rc = blocks_put(image, file, source, size - tail, err);
-    if (rc == 0 && tail > 0)
+    if (rc == 0 && tail > 0 && !tail_waits(image, size))
         rc = tail_put(image, file, source, tail, err);
     if (rc == 0 && file->words == NULL && file->fragment == SQM_NONE &&
         (file->words = arena_alloc(&plan->arena, sizeof *file->words)) == NULL)
@@ -272,49 +313,46 @@ static int content_put(struct sqm_image *image, struct sqm_file *file, struct so
     return rc;
 }
 
-/* Takes the whole blocks of a file from one that begins with them; the rest is a fragment. */
-static int beginning_share(struct sqm_image *image, struct sqm_file *file, const struct sqm_file *old,
-                           struct source *source, struct plat_err *err)
+/* Takes the whole blocks of a file from one that has them; the rest is a fragment. */
+static int run_share(struct sqm_image *image, struct sqm_file *file, const struct sqm_run *run,
+                     struct source *source, struct plat_err *err)
 {
     struct make_plan *plan = image->plan;
     const uint32_t block_bytes = plan->settings.block_bytes;
     const uint64_t size = source->node->size_bytes, n_blocks = size / block_bytes;
     const uint32_t tail = (uint32_t)(size % block_bytes);
-    int rc = 0;
     /* One more than there are: the end may turn out to be zeros, which are a block that is not there. */
     file->words = arena_alloc(&plan->arena, (size_t)(n_blocks + 1) * sizeof *file->words);
     if (file->words == NULL)
         return err_nomem(err, "making a SquashFS image");
-    while (rc == 0 && par_in_flight(image->par) > 0) /* the other's blocks may be on their way */
-        rc = collect(image, err);
+    int rc = collect_all(image, err); /* the other's blocks may be on their way */
     if (rc != 0)
         return rc;
+    file->start = run->file->start;
+    for (uint32_t i = 0; i < run->block; i++)
+        file->start += squashfs_block_size_bytes(run->file->words[i]);
     for (uint64_t i = 0; i < n_blocks; i++) {
-        file->words[i] = old->words[i];
-        file->sparse_bytes += old->words[i] == 0 ? block_bytes : 0;
+        file->words[i] = run->file->words[run->block + i];
+        file->sparse_bytes += file->words[i] == 0 ? block_bytes : 0;
     }
-    file->start = old->start; /* its first block is no zeros, so that is where they begin */
     progress_add(image->out.progress, size - tail);
-    if (source->content != NULL)
-        source->content += size - tail;
-    else
-        tree_reader_skip(&source->reader, size - tail);
-    return tail > 0 ? tail_put(image, file, source, tail, err) : 0;
+    source_skip(source, size - tail);
+    return tail > 0 && !tail_waits(image, size) ? tail_put(image, file, source, tail, err) : 0;
 }
 
 /* Stores what is not there yet. */
-static int content_or_beginning_put(struct sqm_image *image, struct sqm_file *file, struct source *source,
-                                    struct plat_err *err)
+static int content_or_run_put(struct sqm_image *image, struct sqm_file *file, struct source *source,
+                              struct plat_err *err)
 {
     const struct sqm_settings *settings = &image->plan->settings;
-    struct sqm_file *old = NULL;
+    struct sqm_run run = {0};
     const bool may_share = image->twins != NULL && (settings->fragments != SQM_FRAGMENTS_NO ||
                                                     source->node->size_bytes % settings->block_bytes == 0);
-    int rc = may_share ? sqm_twins_beginning(image->twins, file, source->content, &old, err) : 0;
+    int rc = may_share ? sqm_twins_run(image->twins, file, source->content, &run, err) : 0;
     if (rc != 0)
         return rc;
-    return old != NULL ? beginning_share(image, file, old, source, err)
-                       : content_put(image, file, source, err);
+    return run.file != NULL ? run_share(image, file, &run, source, err)
+                            : content_put(image, file, source, err);
 }
 
 /* Where the file was read ahead it is in memory. */
@@ -348,9 +386,104 @@ static int file_put(struct sqm_image *image, uint32_t i, struct plat_err *err)
     if (rc == 0 && twin != NULL)
         progress_add(image->out.progress, node->size_bytes);
     else if (rc == 0)
-        rc = content_or_beginning_put(image, file, &source, err);
+        rc = content_or_run_put(image, file, &source, err);
     tree_reader_close(&source.reader);
     plan->items[i].has.file = twin != NULL ? twin : file;
+    return rc;
+}
+
+/* ---- tails by likeness ---- */
+
+/* Ranks of the window, in an order in which they are read. */
+struct tail_order {
+    const struct sqm_pack *pack;
+    const uint32_t *ranks;
+    uint32_t i;
+};
+
+static const struct tree_node *tail_order_next(void *ctx)
+{
+    struct tail_order *order = ctx;
+    const struct sqm_pack *pack = order->pack;
+    return order->i < pack->n_tails ? pack->plan->items[pack->tails[order->ranks[order->i++]].item].node
+                                    : NULL;
+}
+
+static int tail_sample(struct sqm_image *image, uint32_t rank, struct plat_err *err)
+{
+    const struct sqm_tail *tail = &image->pack->tails[rank];
+    const struct tree_node *node = image->plan->items[tail->item].node;
+    struct source source;
+    struct job *job = NULL;
+    int rc = job_next(image, &job, err);
+    if (rc == 0)
+        rc = source_open(image, node, &source, err);
+    if (rc != 0)
+        return rc;
+    job->kind = JOB_SAMPLES;
+    job->n = tail->n_bytes;
+    job->index = rank;
+    source_skip(&source, node->size_bytes - tail->n_bytes);
+    rc = source_take(&source, job->in, job->n, err);
+    tree_reader_close(&source.reader);
+    if (rc == 0)
+        par_submit(image->par);
+    return rc;
+}
+
+/* Small files are all tail; of large ones the rest is stored. */
+static int tail_or_file_put(struct sqm_image *image, uint32_t rank, struct plat_err *err)
+{
+    const struct sqm_tail *tail = &image->pack->tails[rank];
+    const struct sqm_item *item = &image->plan->items[tail->item];
+    struct source source;
+    if (!tail_waits(image, item->node->size_bytes))
+        return file_put(image, tail->item, err);
+    int rc = source_open(image, item->node, &source, err);
+    if (rc != 0)
+        return rc;
+    source_skip(&source, item->node->size_bytes - tail->n_bytes);
+    rc = tail_put(image, item->has.file, &source, tail->n_bytes, err);
+    tree_reader_close(&source.reader);
+    return rc;
+}
+
+/* Every tail of the window, in the order of its ranks. */
+static int tails_each(struct sqm_image *image, const uint32_t *ranks,
+                      int (*each)(struct sqm_image *image, uint32_t rank, struct plat_err *err),
+                      struct plat_err *err)
+{
+    struct tail_order order = {.pack = image->pack, .ranks = ranks};
+    int rc = image->pack->n_tails >= AHEAD_ITEMS_MIN
+                 ? tree_ahead_open(image->plan->tree, tail_order_next, &order, &image->out.ahead, err)
+                 : 0;
+    for (uint32_t i = 0; rc == 0 && i < image->pack->n_tails; i++)
+        rc = each(image, ranks[i], err);
+    tree_ahead_close(image->out.ahead);
+    image->out.ahead = NULL;
+    return rc;
+}
+
+static int packed_put(struct sqm_image *image, struct plat_err *err)
+{
+    struct sqm_files files = sqm_files_begin(image->plan);
+    int rc = 0;
+    for (uint32_t i; rc == 0 && (i = sqm_files_next(&files)) != SQM_NONE;)
+        if (tail_waits(image, image->plan->items[i].node->size_bytes))
+            rc = file_put(image, i, err);
+    if (rc == 0)
+        rc = sqm_pack_open(image->plan, &image->pack, err);
+    while (rc == 0 && sqm_pack_window(image->pack)) {
+        rc = tails_each(image, image->pack->reading, tail_sample, err);
+        if (rc == 0)
+            rc = collect_all(image, err);
+        if (rc == 0)
+            rc = sqm_pack_settle(image->pack, err);
+        if (rc == 0)
+            rc = tails_each(image, image->pack->order, tail_or_file_put, err);
+    }
+    sqm_pack_close(image->pack);
+    image->pack = NULL;
     return rc;
 }
 
@@ -363,23 +496,32 @@ static const struct tree_node *order_next(void *ctx)
     return i != SQM_NONE ? files->plan->items[i].node : NULL;
 }
 
-int sqm_data_put(struct sqm_image *image, struct plat_err *err)
+static int in_order_put(struct sqm_image *image, struct plat_err *err)
 {
     struct make_plan *plan = image->plan;
     struct sqm_files files = sqm_files_begin(plan), order = files;
+    int rc = plan->n_items >= AHEAD_ITEMS_MIN
+                 ? tree_ahead_open(plan->tree, order_next, &order, &image->out.ahead, err)
+                 : 0;
+    for (uint32_t i; rc == 0 && (i = sqm_files_next(&files)) != SQM_NONE;)
+        rc = file_put(image, i, err);
+    tree_ahead_close(image->out.ahead);
+    image->out.ahead = NULL;
+    return rc;
+}
+
+int sqm_data_put(struct sqm_image *image, struct plat_err *err)
+{
+    struct make_plan *plan = image->plan;
     int rc = par_open(&par_ops, image, plan->settings.n_threads, &image->par, err);
     if (rc == 0 && !plan->settings.keep_duplicates)
         rc = sqm_twins_open(plan, &image->twins, err);
-    if (rc == 0 && plan->n_items >= AHEAD_ITEMS_MIN)
-        rc = tree_ahead_open(plan->tree, order_next, &order, &image->out.ahead, err);
-    for (uint32_t i; rc == 0 && (i = sqm_files_next(&files)) != SQM_NONE;)
-        rc = file_put(image, i, err);
+    if (rc == 0)
+        rc = plan->settings.pack ? packed_put(image, err) : in_order_put(image, err);
     if (rc == 0)
         rc = tails_flush(image, err);
-    while (rc == 0 && par_in_flight(image->par) > 0)
-        rc = collect(image, err);
-    tree_ahead_close(image->out.ahead);
-    image->out.ahead = NULL;
+    if (rc == 0)
+        rc = collect_all(image, err);
     sqm_twins_close(image->twins);
     image->twins = NULL;
     par_close(image->par);

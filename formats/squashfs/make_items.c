@@ -7,27 +7,29 @@
 
 enum { MAJOR_MAX = 0xfff, MINOR_MAX = 0xfffff };
 
-static int node_check(const struct tree_node *node, struct plat_err *err)
+/* What is wrong with a node. */
+static int node_fault(const struct tree_node *node, struct plat_err *err)
 {
     const size_t name_bytes = strlen(node->name);
-    char label[TREE_LABEL_BYTES];
-    tree_label(node, label);
     if (name_bytes > SQM_NAME_BYTES_MAX)
-        return err_set(err, PLAT_EINVALID,
-                       "'%s': its name has %zu bytes, and squashfs keeps names of up to %d", label,
+        return err_set(err, PLAT_EINVALID, "its name has %zu bytes, and squashfs keeps names of up to %d",
                        name_bytes, SQM_NAME_BYTES_MAX);
     if (node->kind == TREE_SYMLINK && (node->size_bytes < 1 || node->size_bytes > SQM_TARGET_BYTES_MAX))
-        return err_set(err, PLAT_EINVALID,
-                       "'%s': its target has %llu bytes, and Linux follows targets of 1 to %d", label,
+        return err_set(err, PLAT_EINVALID, "its target has %llu bytes, and Linux follows targets of 1 to %d",
                        (unsigned long long)node->size_bytes, SQM_TARGET_BYTES_MAX);
     if ((node->kind == TREE_CHAR || node->kind == TREE_BLOCK) &&
         (major(node->from.device) > MAJOR_MAX || minor(node->from.device) > MINOR_MAX))
         return err_set(err, PLAT_EINVALID,
-                       "'%s': device %u:%u; squashfs keeps major numbers up to %d and minor numbers up to %d",
-                       label, major(node->from.device), minor(node->from.device), MAJOR_MAX, MINOR_MAX);
+                       "device %u:%u; squashfs keeps major numbers up to %d and minor numbers up to %d",
+                       major(node->from.device), minor(node->from.device), MAJOR_MAX, MINOR_MAX);
     if (node->kind == TREE_FILE && node->size_bytes > INT64_MAX)
-        return err_set(err, PLAT_ELIMIT, "'%s' has more than 2^63 bytes", label);
+        return err_set(err, PLAT_ELIMIT, "it has more than 2^63 bytes");
     return 0;
+}
+
+static int node_check(const struct tree_node *node, struct plat_err *err)
+{
+    return node_fault(node, err) == 0 ? 0 : tree_blame(node, err);
 }
 
 /* ---- hard links ---- */
@@ -62,7 +64,7 @@ static int links_open(const struct make_plan *plan, struct links *ret, struct pl
 static uint32_t links_first(struct links *links, struct make_plan *plan, uint32_t i)
 {
     const struct tree_node *node = plan->items[i].node;
-    if (node->kind != TREE_FILE || node->link == 0 || node->link > links->n)
+    if (node->kind == TREE_DIR || node->link == 0 || node->link > links->n)
         return i;
     const uint32_t first = links->first[node->link];
     if (first != SQM_NONE && is_same_inode(plan->items[first].node, node))

@@ -1,30 +1,31 @@
 /* Equal files: they share one place in the image. A file whose size no other has is not looked at. Of the others a hash
  * finds candidates, whose bytes are then compared in the sources.
  *
- * Files that begin alike: when all the whole blocks of a file are those that another begins with, it shares these, and its
- * end becomes a fragment. The first file with a first block is the only candidate, so looking costs one comparison. */
+ * Equal runs: when all the whole blocks of a file lie side by side in another, it shares these, and its end becomes a
+ * fragment. The blocks that are stored are known by their hashes; of those that are as the first one of the file the
+ * CANDIDATES_MAX stored first are compared. */
 #include "formats/squashfs/make.h"
 
 #include <stdlib.h>
 
 #include "lib/hash/hash.h"
 
-enum { PIECE_BYTES = 64 * 1024 };
+enum { PIECE_BYTES = 64 * 1024, CANDIDATES_MAX = 4, KNOWN_MIN = 256 };
 
-/* The first block of a file, unless it is zeros. */
-struct beginning {
-    uint64_t hash;
+/* A block that is stored, unless it is zeros. */
+struct known {
     struct sqm_file *file; /* NULL: free */
+    uint32_t hash, index;  /* of the block in its file */
 };
 struct sqm_twins {
     const struct make_plan *plan;
     uint64_t *sizes; /* that more than one file has; ascending */
     size_t n_sizes;
-    struct sqm_file **slots;      /* open addressing, by hash */
-    size_t n_slots;               /* a power of two, more than twice the files */
-    struct beginning *beginnings; /* open addressing, by hash */
-    size_t n_beginnings;          /* likewise, of files with a whole block */
-    uint8_t *pieces;              /* two of PIECE_BYTES */
+    uint32_t *slots;             /* open addressing, by hash: 1 + item */
+    size_t n_slots;              /* a power of two, more than twice the files */
+    struct known *known;         /* open addressing, by hash */
+    size_t n_known, known_slots; /* a power of two, twice as many */
+    uint8_t *pieces;             /* two of PIECE_BYTES */
 };
 
 static int compare_sizes(const void *va, const void *vb)
@@ -62,22 +63,23 @@ int sqm_twins_open(const struct make_plan *plan, struct sqm_twins **ret, struct 
 {
     struct sqm_twins *twins = calloc(1, sizeof *twins);
     struct sqm_files files = sqm_files_begin(plan);
-    size_t n = 0, n_large = 0;
+    size_t n = 0;
     if (twins == NULL)
         return err_nomem(err, "looking for equal files");
     twins->plan = plan;
     twins->sizes = calloc((size_t)plan->n_items + 1, sizeof *twins->sizes);
     twins->pieces = malloc(2 * (size_t)PIECE_BYTES);
-    for (uint32_t i; twins->sizes != NULL && (i = sqm_files_next(&files)) != SQM_NONE;) {
-        n_large += plan->items[i].node->size_bytes >= plan->settings.block_bytes;
+    for (uint32_t i; twins->sizes != NULL && (i = sqm_files_next(&files)) != SQM_NONE;)
         twins->sizes[n++] = plan->items[i].node->size_bytes;
-    }
     const size_t n_files = twins->sizes != NULL ? sizes_settle(twins, n) : 0;
+    uint64_t *fewer = realloc(twins->sizes, (twins->n_sizes + 1) * sizeof *fewer);
+    if (fewer != NULL)
+        twins->sizes = fewer;
     twins->n_slots = slots_for(n_files);
-    twins->n_beginnings = slots_for(n_large);
-    twins->slots = calloc(twins->n_slots, sizeof(struct sqm_file *));
-    twins->beginnings = calloc(twins->n_beginnings, sizeof *twins->beginnings);
-    if (twins->sizes == NULL || twins->pieces == NULL || twins->slots == NULL || twins->beginnings == NULL) {
+    twins->known_slots = KNOWN_MIN;
+    twins->slots = calloc(twins->n_slots, sizeof *twins->slots);
+    twins->known = calloc(twins->known_slots, sizeof *twins->known);
+    if (twins->sizes == NULL || twins->pieces == NULL || twins->slots == NULL || twins->known == NULL) {
         sqm_twins_close(twins);
         return err_nomem(err, "looking for equal files");
     }
@@ -90,8 +92,8 @@ void sqm_twins_close(struct sqm_twins *twins)
     if (twins == NULL)
         return;
     free(twins->sizes);
-    free((void *)twins->slots);
-    free(twins->beginnings);
+    free(twins->slots);
+    free(twins->known);
     free(twins->pieces);
     free(twins);
 }
@@ -138,9 +140,10 @@ static int hash_file(struct sqm_twins *twins, const struct tree_node *node, uint
     return 0;
 }
 
-/* Does `old` begin with the first `bytes` bytes of the content at hand, or of `node`? */
-static int compare(struct sqm_twins *twins, const struct tree_node *old, const struct tree_node *node,
-                   const uint8_t *content, uint64_t bytes, bool *ret, struct plat_err *err)
+/* Are the first `bytes` bytes of the content at hand, or of `node`, those that `old` has from `at_old` on? */
+static int compare(struct sqm_twins *twins, const struct tree_node *old, uint64_t at_old,
+                   const struct tree_node *node, const uint8_t *content, uint64_t bytes, bool *ret,
+                   struct plat_err *err)
 {
     struct tree *tree = twins->plan->tree;
     struct tree_reader a, b = {.fd = -1};
@@ -151,6 +154,7 @@ static int compare(struct sqm_twins *twins, const struct tree_node *old, const s
         tree_reader_close(&a);
     if (rc != 0)
         return rc;
+    tree_reader_skip(&a, at_old);
     for (uint64_t at = 0; rc == 0 && same && at < bytes; at += PIECE_BYTES) {
         const size_t n = bytes - at < PIECE_BYTES ? (size_t)(bytes - at) : PIECE_BYTES;
         rc = tree_reader_read(&a, piece_a, n, err);
@@ -180,32 +184,88 @@ int sqm_twins_find(struct sqm_twins *twins, struct sqm_file *file, const uint8_t
     else
         rc = hash_file(twins, node, node->size_bytes, &file->hash, &zero, err);
     size_t slot = (size_t)file->hash & (twins->n_slots - 1);
-    for (; rc == 0 && twins->slots[slot] != NULL; slot = (slot + 1) & (twins->n_slots - 1)) {
-        struct sqm_file *old = twins->slots[slot];
+    for (; rc == 0 && twins->slots[slot] != 0; slot = (slot + 1) & (twins->n_slots - 1)) {
+        struct sqm_file *old = twins->plan->items[twins->slots[slot] - 1].has.file;
         const struct tree_node *old_node = twins->plan->items[old->item].node;
         bool same = false;
         if (old->hash == file->hash && old_node->size_bytes == node->size_bytes)
-            rc = compare(twins, old_node, node, content, node->size_bytes, &same, err);
+            rc = compare(twins, old_node, 0, node, content, node->size_bytes, &same, err);
         if (same) {
             *ret = old;
             return 0;
         }
     }
     if (rc == 0)
-        twins->slots[slot] = file;
+        twins->slots[slot] = file->item + 1;
     return rc;
 }
 
-int sqm_twins_beginning(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *content,
-                        struct sqm_file **ret, struct plat_err *err)
+/* ---- blocks ---- */
+
+/* Where a block with this hash is, or goes. */
+static size_t known_slot(const struct known *known, size_t n_slots, uint32_t hash, size_t slot)
+{
+    while (known[slot].file != NULL && known[slot].hash != hash)
+        slot = (slot + 1) & (n_slots - 1);
+    return slot;
+}
+
+static void known_insert(struct known *known, size_t n_slots, const struct known *block)
+{
+    size_t slot = block->hash & (n_slots - 1);
+    while (known[slot].file != NULL)
+        slot = (slot + 1) & (n_slots - 1);
+    known[slot] = *block;
+}
+
+static int known_grow(struct sqm_twins *twins, struct plat_err *err)
+{
+    const size_t n_slots = twins->known_slots * 2;
+    struct known *known = calloc(n_slots, sizeof *known);
+    if (known == NULL)
+        return err_nomem(err, "looking for equal blocks");
+    /* From behind a free slot on, so that equal hashes stay in the order in which they came. */
+    size_t first = 0;
+    while (twins->known[first].file != NULL)
+        first++;
+    for (size_t i = 1; i <= twins->known_slots; i++) {
+        const struct known *block = &twins->known[(first + i) & (twins->known_slots - 1)];
+        if (block->file != NULL)
+            known_insert(known, n_slots, block);
+    }
+    free(twins->known);
+    twins->known = known;
+    twins->known_slots = n_slots;
+    return 0;
+}
+
+int sqm_twins_block(struct sqm_twins *twins, struct sqm_file *file, uint64_t index, const uint8_t *bytes,
+                    struct plat_err *err)
+{
+    if (twins->n_known == SQM_KNOWN_BLOCKS_MAX || index > UINT32_MAX)
+        return 0;
+    int rc = 2 * twins->n_known >= twins->known_slots ? known_grow(twins, err) : 0;
+    if (rc != 0)
+        return rc;
+    const struct known block = {.file = file,
+                                .hash = (uint32_t)hash_bytes(bytes, twins->plan->settings.block_bytes),
+                                .index = (uint32_t)index};
+    known_insert(twins->known, twins->known_slots, &block);
+    twins->n_known++;
+    return 0;
+}
+
+int sqm_twins_run(struct sqm_twins *twins, const struct sqm_file *file, const uint8_t *content,
+                  struct sqm_run *ret, struct plat_err *err)
 {
     const struct tree_node *node = twins->plan->items[file->item].node;
     const uint32_t block_bytes = twins->plan->settings.block_bytes;
+    const uint64_t whole = align_down_u64(node->size_bytes, block_bytes);
     uint64_t hash = 0;
     bool zero = false, same = false;
     int rc = 0;
-    *ret = NULL;
-    if (node->size_bytes < block_bytes)
+    *ret = (struct sqm_run){0};
+    if (whole == 0)
         return 0;
     if (content == NULL)
         rc = hash_file(twins, node, block_bytes, &hash, &zero, err);
@@ -213,20 +273,21 @@ int sqm_twins_beginning(struct sqm_twins *twins, struct sqm_file *file, const ui
         hash = hash_bytes(content, block_bytes);
     if (rc != 0 || zero)
         return rc;
-    const size_t mask = twins->n_beginnings - 1;
-    size_t slot = (size_t)hash & mask;
-    while (twins->beginnings[slot].file != NULL && twins->beginnings[slot].hash != hash)
-        slot = (slot + 1) & mask;
-    struct sqm_file *old = twins->beginnings[slot].file;
-    if (old == NULL) {
-        twins->beginnings[slot] = (struct beginning){hash, file};
-        return 0;
+    const size_t mask = twins->known_slots - 1;
+    size_t slot = (uint32_t)hash & mask;
+    for (unsigned n = 0; rc == 0 && n < CANDIDATES_MAX; n++, slot = (slot + 1) & mask) {
+        slot = known_slot(twins->known, twins->known_slots, (uint32_t)hash, slot);
+        const struct known *old = &twins->known[slot];
+        if (old->file == NULL)
+            return 0;
+        const struct tree_node *old_node = twins->plan->items[old->file->item].node;
+        const uint64_t at = (uint64_t)old->index * block_bytes;
+        if (old_node->size_bytes - at >= whole)
+            rc = compare(twins, old_node, at, node, content, whole, &same, err);
+        if (rc == 0 && same) {
+            *ret = (struct sqm_run){old->file, old->index};
+            return 0;
+        }
     }
-    const struct tree_node *old_node = twins->plan->items[old->item].node;
-    const uint64_t whole = align_down_u64(node->size_bytes, block_bytes);
-    if (old_node->size_bytes >= whole)
-        rc = compare(twins, old_node, node, content, whole, &same, err);
-    if (same)
-        *ret = old;
     return rc;
 }

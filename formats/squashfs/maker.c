@@ -42,6 +42,8 @@ static int maker_plan(struct tree *tree, const struct make_options *options, str
     int rc = sqm_options_read(options, &plan->settings, err);
     if (rc == 0)
         rc = sqm_items_fill(plan, err);
+    if (rc == 0)
+        rc = sqm_memory_settle(plan, err);
     if (rc != 0) {
         maker_close(plan);
         return rc;
@@ -51,12 +53,25 @@ static int maker_plan(struct tree *tree, const struct make_options *options, str
     return 0;
 }
 
+/* Makes the image; what was needed for that is given back, as the image is read next. */
+static int make_now(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
+                    struct plat_err *err)
+{
+    int rc = sqm_image_make(plan, dev, progress, err);
+    arena_free(&plan->arena);
+    free(plan->items);
+    plan->arena = (struct arena){0};
+    plan->items = NULL;
+    plan->n_items = 0;
+    return rc;
+}
+
 static int maker_stream(struct make_plan *plan, struct plat_dev *dev, struct progress *progress,
                         struct plat_err *err)
 {
     if (plan->image_bytes != 0)
         return err_set(err, PLAT_EBUG, "an image is made once");
-    return sqm_image_make(plan, dev, progress, err);
+    return make_now(plan, dev, progress, err);
 }
 
 /* Makes the image, unless it is made: from here on its size is known. */
@@ -70,7 +85,7 @@ static int make_once(struct make_plan *plan, struct plat_err *err)
     if (rc != 0)
         return rc;
     plan->spool->grows = true;
-    return sqm_image_make(plan, plan->spool, NULL, err);
+    return make_now(plan, plan->spool, NULL, err);
 }
 
 static int maker_min_bytes(struct make_plan *plan, uint64_t slack_bytes, uint64_t *ret, struct plat_err *err)

@@ -102,6 +102,27 @@ static bool cached(struct volume *vol, uint64_t offset, struct sq_block *ret)
     return found;
 }
 
+bool sq_peek(struct volume *vol, const struct sq_table *table, uint64_t offset, uint32_t at, uint8_t *buf,
+             uint32_t n)
+{
+    bool found = false;
+    if (offset < table->start || offset >= table->end)
+        return false;
+    (void)pthread_mutex_lock(&vol->lock);
+    for (size_t i = 0; !found && i < SQ_META_CACHED; i++) {
+        struct sq_meta_slot *slot = &vol->meta[i];
+        if (slot->offset != offset)
+            continue;
+        if (at > slot->n || n > slot->n - at)
+            break;
+        slot->used = ++vol->clock;
+        memcpy(buf, slot->bytes + at, n);
+        found = true;
+    }
+    (void)pthread_mutex_unlock(&vol->lock);
+    return found;
+}
+
 static void remember(struct volume *vol, const struct sq_block *block)
 {
     (void)pthread_mutex_lock(&vol->lock);

@@ -14,13 +14,16 @@ enum {
     OPTION_BLOCK,
     OPTION_FRAGMENTS,
     OPTION_DUPLICATES,
+    OPTION_PACK,
     OPTION_PLAIN,
     OPTION_EXPORTS,
     OPTION_XATTRS,
     OPTION_OWNER,
     OPTION_ROOT_MODE,
     OPTION_PADDING,
-    OPTION_THREADS
+    OPTION_THREADS,
+    OPTION_MEMORY,
+    OPTION_NODE /* whoever makes the tree puts them in */
 };
 
 const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS] = {
@@ -41,6 +44,10 @@ const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS] = {
     [OPTION_DUPLICATES] = {.name = "duplicates",
                            .argument = "remove|keep",
                            .doc = "equal files are stored once (default), or each on its own"},
+    [OPTION_PACK] = {.name = "pack",
+                     .argument = "no|yes",
+                     .doc = "small files, and the ends of large ones, share blocks with what is like them: a "
+                            "smaller image, slower to make; default no"},
     [OPTION_PLAIN] =
         {.name = "plain",
          .argument = "PART[,...]",
@@ -67,6 +74,12 @@ const struct make_option_desc sqm_option_descs[SQM_N_OPTIONS] = {
                         .doc =
                             "compress in so many threads, 0 for one each processor (default); the image is "
                             "the same"},
+    [OPTION_NODE] = {.name = "node", .argument = "PATH:TYPE:...[,...]", .doc = MAKE_OPTION_NODE_DOC},
+    [OPTION_MEMORY] =
+        {.name = "memory",
+         .argument = "SIZE",
+         .doc = "the most that making the image may take, the tree of names included: fewer threads "
+                "compress; the image is the same"},
 };
 
 static int read_codec(json_t *extra, struct sqm_settings *settings, struct plat_err *err)
@@ -88,16 +101,38 @@ static int read_codec(json_t *extra, struct sqm_settings *settings, struct plat_
     return rc == 0 ? 0 : err_prefix(err, "option compress");
 }
 
-/* A whole number of bytes, or text such as "128KiB". */
-static int read_block(json_t *value, uint32_t *ret, struct plat_err *err)
+/* A whole number of bytes, or text such as "128KiB"; *ret 0: it is neither. Absent: *ret stays. */
+static int read_size(json_t *extra, size_t option, uint64_t *ret, struct plat_err *err)
 {
+    json_t *value = json_object_get(extra, sqm_option_descs[option].name);
     uint64_t bytes = 0;
     if (value == NULL)
         return 0;
     if (json_is_integer(value) && json_integer_value(value) > 0)
         bytes = (uint64_t)json_integer_value(value);
     else if (json_is_string(value) && parse_size(json_string_value(value), &bytes, err) != 0)
-        return err_prefix(err, "option block-bytes");
+        return err_prefix(err, option == OPTION_BLOCK ? "option block-bytes" : "option memory");
+    *ret = bytes;
+    return 0;
+}
+
+static int read_memory(json_t *extra, uint64_t *ret, struct plat_err *err)
+{
+    uint64_t bytes = UINT64_MAX;
+    int rc = read_size(extra, OPTION_MEMORY, &bytes, err);
+    if (rc == 0 && bytes == 0)
+        rc = err_set(err, PLAT_EINVALID, "option memory: expected a size such as 64MiB");
+    if (rc == 0 && bytes != UINT64_MAX)
+        *ret = bytes;
+    return rc;
+}
+
+static int read_block(json_t *extra, uint32_t *ret, struct plat_err *err)
+{
+    uint64_t bytes = *ret;
+    int rc = read_size(extra, OPTION_BLOCK, &bytes, err);
+    if (rc != 0)
+        return rc;
     if (bytes < SQM_BLOCK_BYTES_MIN || bytes > SQM_BLOCK_BYTES_MAX || !is_pow2_u64(bytes))
         return err_set(err, PLAT_EINVALID,
                        "option block-bytes: expected a power of two from %d to %d, found %llu",
@@ -155,7 +190,7 @@ static int read_choice(json_t *extra, size_t option, size_t *ret, struct plat_er
 int sqm_options_read(const struct make_options *options, struct sqm_settings *ret, struct plat_err *err)
 {
     struct sqm_settings settings = {.block_bytes = 128 * 1024};
-    size_t fragments, duplicates, exports, xattrs, owner, padding;
+    size_t fragments, duplicates, pack, exports, xattrs, owner, padding;
     uint64_t threads = 0;
     json_t *extra = options->extra;
     if (options->label != NULL || options->uuid != NULL)
@@ -165,7 +200,9 @@ int sqm_options_read(const struct make_options *options, struct sqm_settings *re
     if (rc == 0)
         rc = read_codec(extra, &settings, err);
     if (rc == 0)
-        rc = read_block(json_object_get(extra, "block-bytes"), &settings.block_bytes, err);
+        rc = read_block(extra, &settings.block_bytes, err);
+    if (rc == 0)
+        rc = read_memory(extra, &settings.memory_bytes, err);
     if (rc == 0)
         rc = read_plain(json_object_get(extra, "plain"), &settings.plain, err);
     if (rc == 0)
@@ -174,12 +211,21 @@ int sqm_options_read(const struct make_options *options, struct sqm_settings *re
         rc = make_option_number(extra, "threads", PAR_THREADS_MAX, &threads, err);
     if (rc != 0 || (rc = read_choice(extra, OPTION_FRAGMENTS, &fragments, err)) != 0 ||
         (rc = read_choice(extra, OPTION_DUPLICATES, &duplicates, err)) != 0 ||
+        (rc = read_choice(extra, OPTION_PACK, &pack, err)) != 0 ||
         (rc = read_choice(extra, OPTION_EXPORTS, &exports, err)) != 0 ||
         (rc = read_choice(extra, OPTION_XATTRS, &xattrs, err)) != 0 ||
         (rc = read_choice(extra, OPTION_OWNER, &owner, err)) != 0 ||
         (rc = read_choice(extra, OPTION_PADDING, &padding, err)) != 0)
         return rc;
     settings.fragments = (enum sqm_fragments)fragments;
+    settings.pack = pack == 1;
+    if (settings.pack && settings.fragments == SQM_FRAGMENTS_NO)
+        return err_set(
+            err, PLAT_EINVALID,
+            "option pack: small files that are alike share blocks, and fragments=no says that none "
+            "do; leave one of them out");
+    if (settings.pack)
+        settings.fragments = SQM_FRAGMENTS_ALWAYS;
     settings.keep_duplicates = duplicates == 1;
     settings.exports = exports == 1;
     settings.keep_xattrs = xattrs == 1;

@@ -15,12 +15,30 @@ int sq_index_read(struct volume *vol, enum sq_table_id id, uint64_t i, uint64_t 
         return err_at(err, PLAT_ECORRUPT, table->index_start, table->stream,
                       "block %llu of the %llu of the table of %s", (unsigned long long)i,
                       (unsigned long long)sq_index_count(table), table->stream);
+    if (vol->index_list[id] != NULL) {
+        *ret = vol->index_list[id][i];
+        return 0;
+    }
     int rc = dev_read(vol->dev, table->index_start + i * sizeof buf, buf, sizeof buf, err);
     if (rc != 0)
         return rc;
     (void)squashfs_block_pointer_view(buf, sizeof buf, &v);
     *ret = squashfs_block_pointer_block(v);
     return 0;
+}
+
+int sq_index_load(struct volume *vol, enum sq_table_id id, struct plat_err *err)
+{
+    const uint64_t n = sq_index_count(&vol->tables[id]);
+    uint64_t *list = calloc((size_t)n, sizeof *list);
+    int rc = list == NULL ? err_nomem(err, "opening a SquashFS image") : 0;
+    for (uint64_t i = 0; rc == 0 && i < n; i++)
+        rc = sq_index_read(vol, id, i, &list[i], err);
+    if (rc == 0)
+        vol->index_list[id] = list;
+    else
+        free(list);
+    return rc == PLAT_ECORRUPT ? 0 : rc; /* who needs it will be told */
 }
 
 int sq_entry_read(struct volume *vol, enum sq_table_id id, uint64_t number, uint8_t *ret,
@@ -34,6 +52,8 @@ int sq_entry_read(struct volume *vol, enum sq_table_id id, uint64_t number, uint
                       (unsigned long long)number, (unsigned long long)table->entries, table->stream);
     const uint64_t byte = number * table->entry_bytes;
     int rc = sq_index_read(vol, id, byte / SQ_META_BYTES, &offset, err);
+    if (rc == 0 && sq_peek(vol, table, offset, (uint32_t)(byte % SQ_META_BYTES), ret, table->entry_bytes))
+        return 0;
     if (rc == 0)
         rc = sq_seek(vol, table, offset, (uint32_t)(byte % SQ_META_BYTES), &cursor, err);
     if (rc == 0 && cursor.block.n - cursor.at < table->entry_bytes)

@@ -3,11 +3,13 @@
  *   super.c   what the superblock says, believed once it is checked
  *   meta.c    metadata blocks through a cache; streams of records in them
  *   tables.c  fragments, exports, ids, attributes by number
- *   inode.c   records of inodes; dir.c: listings; data.c: contents; xattr.c: attributes
+ *   inode.c   records of inodes; dir.c: listings; data.c: contents; pieces.c: where they are; xattr.c:
+ *             attributes
  *   walk*.c   everything with its place; check*.c: what a description cannot say; scrub.c: every block
  *
- * Reading is safe in several threads at once: what is shared is the two caches and the idle workers, each behind a mutex.
- * Memory is bounded whatever the image holds: 64 metadata blocks, 8 blocks of contents, and what check and walk say.
+ * Reading is safe in several threads at once: what changes is the two caches, the spots and the idle workers, behind one mutex.
+ * Memory is bounded: 64 metadata blocks, 8 blocks of contents, 8 bytes for each block of a table that is read by number, and what
+ * check and walk say.
  *
  * A node is the reference of its inode: the metadata block from the start of the table, and the byte in it. */
 #ifndef PLAT_FORMATS_SQUASHFS_VOLUME_H
@@ -102,6 +104,8 @@ struct volume {
     struct sq_super super;
     struct sq_table tables[SQ_TABLES];
     uint32_t *id_list; /* super.ids */
+    uint64_t *index_list
+        [SQ_TABLES]; /* of tables that are read by number: where their blocks are; NULL: not known */
 
     pthread_mutex_t lock; /* of all that follows */
     uint64_t clock;
@@ -150,6 +154,9 @@ struct sq_cursor {
 /* `offset` of the block is absolute. PLAT_ECORRUPT when the place does not exist. */
 int sq_seek(struct volume *vol, const struct sq_table *table, uint64_t offset, uint32_t at,
             struct sq_cursor *ret, struct plat_err *err);
+/* n bytes at a place, where the cache has them in one block, without copying all of that; false: it has not, sq_seek can tell. */
+bool sq_peek(struct volume *vol, const struct sq_table *table, uint64_t offset, uint32_t at, uint8_t *buf,
+             uint32_t n);
 /* The same by reference: the block counts from the start of the table. */
 int sq_seek_ref(struct volume *vol, enum sq_table_id id, uint64_t ref, struct sq_cursor *ret,
                 struct plat_err *err);
@@ -192,6 +199,8 @@ struct sq_fragment {
 };
 int sq_fragment_read(struct volume *vol, uint32_t number, struct sq_fragment *ret, struct plat_err *err);
 int sq_ids_load(struct volume *vol, struct plat_err *err);
+/* Keeps where the blocks of a table are, once they are known to exist: 8 bytes for each. */
+int sq_index_load(struct volume *vol, enum sq_table_id id, struct plat_err *err);
 
 /* ---- inode.c ---- */
 
@@ -219,6 +228,8 @@ int sq_inode_check(const struct sq_cursor *at, const struct sq_inode *inode, str
 int sq_inode_skip(struct sq_cursor *cursor, const struct sq_inode *inode, struct plat_err *err);
 int sq_inode_read(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct sq_cursor *ret_rest,
                   struct plat_err *err);
+/* The same where what follows it is of no interest: cheaper. */
+int sq_inode_get(struct volume *vol, uint64_t ref, struct sq_inode *ret, struct plat_err *err);
 uint64_t sq_ref(const struct sq_cursor *cursor);
 /* Name of its type in the layout, and its bytes there: with the target, without index entries and block list. */
 const char *sq_inode_type_name(const struct sq_inode *inode);
@@ -274,6 +285,12 @@ int sq_data_check(const struct volume *vol, uint64_t offset, uint32_t word, stru
 int sq_word_take(struct sq_cursor *cursor, uint32_t *ret, struct plat_err *err);
 int squashfs_read(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                   struct plat_err *err);
+int squashfs_next_data(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret,
+                       struct plat_err *err);
+
+/* ---- pieces.c ---- */
+
+int squashfs_pieces(struct fs *fs, uint64_t node, fs_piece_fn fn, void *ctx, struct plat_err *err);
 
 /* ---- xattr.c ---- */
 

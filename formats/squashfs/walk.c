@@ -10,8 +10,8 @@
  *     xattr_shared[i][k]                                   with the values that stand elsewhere
  *     "/usr/share/x"                                     DATA: its blocks, which equal files share
  *     fragments[i]                                       DATA: ends of files
- *     unknown[i]                                         PADDING: nothing refers to it
- *     tail                                               PADDING: behind the filesystem */
+ *     unknown[i]                                         UNCLAIMED: nothing refers to it
+ *     tail                                               UNCLAIMED: behind the filesystem */
 #include "formats/squashfs/walk.h"
 
 #include <stdio.h>
@@ -226,7 +226,7 @@ static int walk_rest(struct sq_walk *walk)
         char path[SQ_PATH_BYTES];
         (void)snprintf(path, sizeof path, "unknown[%llu]", (unsigned long long)k);
         if (start > at) {
-            rc = sq_extent(walk, EXTENT_PADDING, path, (struct range){at, start - at});
+            rc = sq_extent(walk, EXTENT_UNCLAIMED, path, (struct range){at, start - at});
             k++;
         }
         if (next.start + next.bytes > at)
@@ -234,7 +234,7 @@ static int walk_rest(struct sq_walk *walk)
     }
     at = at > used ? at : used;
     return rc != 0 || at >= size ? rc
-                                 : sq_extent(walk, EXTENT_PADDING, "tail", (struct range){at, size - at});
+                                 : sq_extent(walk, EXTENT_UNCLAIMED, "tail", (struct range){at, size - at});
 }
 
 /* ---- all of it ---- */

@@ -77,6 +77,12 @@ int cli_usage(const struct cli *cli, const char *fmt, ...) __attribute__((format
 /* Flush stdout; a full disk or closed pipe turns `code` into EXIT_CANNOT (EPIPE is silent). */
 int cli_finish(const struct cli *cli, int code);
 
+/* For work that has more to clean up than a signal handler can: between hold and release a deadly signal is noted, once, and
+ * ends the process in release, as it would have ended it at once; the same signal a second time does not wait. */
+void cli_signals_hold(void);
+bool cli_signals_noted(void);
+void cli_signals_release(void);
+
 /* Parse, dispatch, report: all that main does. Knows help, --help, --version, completion. */
 int cli_main(const struct command *const *commands, size_t n_commands, int argc, char **argv);
 

@@ -11,8 +11,15 @@
 
 #include "lib/io/dev.h"
 
+/* What only a handler and the one thread that asks for it share. */
+static volatile sig_atomic_t held, noted;
+
 static void abandon_and_die(int signal_number)
 {
+    if (held != 0) { /* a second one of the same kind does its work at once: SA_RESETHAND */
+        noted = signal_number;
+        return;
+    }
     dev_output_abandon_all();
     /* SA_RESETHAND has put the default action back and SA_NODEFER leaves the signal deliverable. */
     (void)raise(signal_number);
@@ -30,4 +37,23 @@ void cli_signals_install(void)
         (void)sigaction(deadly[i], &act, NULL);
     }
     (void)signal(SIGXFSZ, SIG_IGN);
+}
+
+void cli_signals_hold(void)
+{
+    held = 1;
+}
+
+bool cli_signals_noted(void)
+{
+    return noted != 0;
+}
+
+void cli_signals_release(void)
+{
+    held = 0;
+    if (noted == 0)
+        return;
+    dev_output_abandon_all();
+    (void)raise((int)noted);
 }

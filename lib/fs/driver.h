@@ -64,6 +64,7 @@ struct fs_stat {
     struct fs_time created, modified;
     uint64_t device; /* devices: as in struct tree_node */
     uint32_t links;  /* names that it has (directories: as the format counts); 0: the format does not say */
+    bool no_xattrs;  /* it has no extended attributes: no need to ask */
 };
 struct fs_xattr {
     const char *name; /* "user.comment"; valid during the callback, as is the value */
@@ -230,6 +231,16 @@ struct fs_maker {
     void (*close)(struct make_plan *plan);
 };
 
+/* A part of a file's contents. */
+struct fs_piece {
+    uint64_t position, bytes; /* in the file */
+    struct range place;       /* what it is stored in, on the device */
+    bool compressed;          /* place holds it compressed ... */
+    uint64_t offset;  /* ... and from this byte of what that decompresses to; else from this byte of place */
+    const char *path; /* of a structure that several files share ("fragments[3]"); NULL: none */
+};
+typedef int (*fs_piece_fn)(void *ctx, const struct fs_piece *piece);
+
 /* Formats that lie side by side on one device, a store and a filesystem: each has a layer of its own there. */
 enum { FS_SHARE_RANGES = 4 };
 struct fs_share {
@@ -244,6 +255,10 @@ struct fs_driver {
     const char *name;        /* "fat32" */
     const char *title;       /* "FAT32 filesystem" */
     const char *layout_name; /* embedded schema; NULL when the format has none */
+    /* Threads: different handles never share anything that changes. Of one handle, a driver that says `concurrent` lets
+     * any number of threads call what reads (lookup, readdir, stat, read, next_data, readlink, xattrs) at once; of others
+     * the caller sees to it that only one thread at a time is in any operation. */
+    bool concurrent;
     int (*probe)(struct plat_dev *dev, const struct fs_open_options *options, struct fs_probe_result *ret,
                  struct plat_err *err);
     /* `image` is opened by the caller (fs_open) and owned by the handle from success on. */
@@ -261,6 +276,9 @@ struct fs_driver {
     /* Up to n bytes from offset; *ret_n is less only at the end of the file. */
     int (*read)(struct fs *fs, uint64_t node, uint64_t offset, void *buf, size_t n, size_t *ret_n,
                 struct plat_err *err);
+    /* Where in a file contents may be that are not zero, at `offset` or behind it: *ret ends where a hole begins, or
+     * anywhere before; 0 bytes: there is nothing but a hole. NULL: everywhere. */
+    int (*next_data)(struct fs *fs, uint64_t node, uint64_t offset, struct range *ret, struct plat_err *err);
     int (*readlink)(struct fs *fs, uint64_t node, struct strbuf *ret, struct plat_err *err);
     /* Extended attributes, in the order of the format; returns what the callback returned. */
     int (*xattrs)(struct fs *fs, uint64_t node, fs_xattr_fn fn, void *ctx, struct plat_err *err);
@@ -276,6 +294,10 @@ struct fs_driver {
     /* Which bad copies are to be rewritten from which good ones (lib/fs/repair.h); reads only. NULL where a format
      * keeps no second copy of anything. */
     int (*repair)(struct fs *fs, struct repair_plan *plan, struct plat_err *err);
+    /* Where the contents of a file are, in its order; holes are passed over. NULL: the extents of walk say it, which
+     * hold contents as they are. Returns what the callback returned. */
+    int (*pieces)(struct fs *fs, uint64_t node, fs_piece_fn fn, void *ctx, struct plat_err *err);
+    bool shares_contents;         /* files may have the same blocks: their extents in walk may overlap */
     const struct fs_share *share; /* NULL: it has its device for itself */
     const struct fs_maker *maker;
     const struct fs_writer *writer; /* NULL: nothing is changed in place */
@@ -302,5 +324,7 @@ void fs_close(struct fs *fs);
 int fs_resolve(struct fs *fs, const char *path, uint64_t *ret_node, struct plat_err *err);
 /* The embedded layout of this name, loaded once; owned by the library. PLAT_ENOTFOUND lists what there is. */
 int fs_layout(const char *name, const struct layout **ret, struct plat_err *err);
+/* Whether a format is known by its embedded layout alone: no driver has that layout. */
+bool fs_layout_is_alone(const char *name);
 
 #endif

@@ -29,6 +29,14 @@ static int load_locked(size_t i, const struct layout **ret, struct plat_err *err
     return 0;
 }
 
+bool fs_layout_is_alone(const char *name)
+{
+    for (size_t i = 0; i < n_fs_drivers; i++)
+        if (fs_drivers[i]->layout_name != NULL && strcmp(fs_drivers[i]->layout_name, name) == 0)
+            return false;
+    return true;
+}
+
 int fs_layout(const char *name, const struct layout **ret, struct plat_err *err)
 {
     for (size_t i = 0; i < n_embedded_schemas; i++) {

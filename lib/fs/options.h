@@ -4,6 +4,12 @@
 
 #include "lib/fs/driver.h"
 
+/* The option "node": nodes as tree_add_nodes reads them. Who makes the tree puts them in, the maker finds them there. */
+#define MAKE_OPTION_NODE_DOC                                                                                \
+    "the same as --node, with commas between: dev/console:c:5:1:0600,proc:d:0555; in a recipe also a list " \
+    "of "                                                                                                   \
+    "texts"
+
 /* Index of the value among the '|'-separated choices of desc->argument; absent (NULL): *ret stays. */
 int make_option_choice(const struct make_option_desc *desc, json_t *value, size_t *ret, struct plat_err *err);
 /* PLAT_EINVALID, listing what there is, when `extra` (may be NULL) is no object or has a name that no

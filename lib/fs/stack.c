@@ -94,37 +94,65 @@ struct schema_settings {
     size_t n;
 };
 
-static void collect_settings(const struct stack_options *options, uint32_t sector_bytes,
-                             struct schema_settings *ret)
+static void collect_settings(const struct layout *schema, const struct stack_options *options,
+                             uint32_t sector_bytes, struct schema_settings *ret)
 {
     static const char sector_name[] = "sector_bytes";
     bool given = false;
     ret->n = 0;
-    for (size_t i = 0; i < options->n_settings && ret->n < LAYOUT_MAX_PARAMS; i++) {
+    /* What was given is meant for the layout that was given. */
+    size_t n_settings = schema == options->schema ? options->n_settings : 0;
+    for (size_t i = 0; i < n_settings && ret->n < LAYOUT_MAX_PARAMS; i++) {
         given = given || strcmp(options->settings[i].name, sector_name) == 0;
         ret->list[ret->n++] = options->settings[i];
     }
-    for (size_t i = 0; !given && sector_bytes != 0 && i < options->schema->n_params; i++)
-        if (strcmp(options->schema->params[i].name, sector_name) == 0)
+    for (size_t i = 0; !given && sector_bytes != 0 && i < schema->n_params; i++)
+        if (strcmp(schema->params[i].name, sector_name) == 0)
             ret->list[ret->n++] = (struct param_setting){.name = sector_name, .value = sector_bytes};
 }
 
-/* Lays the user's own layout over a layer's device. */
-static int open_schema(struct stack_layer *layer, const struct stack_options *options, uint32_t sector_bytes,
-                       struct plat_err *err)
+/* Lays a layout over a layer's device. */
+static int open_schema(struct stack_layer *layer, const struct layout *schema,
+                       const struct stack_options *options, uint32_t sector_bytes, struct plat_err *err)
 {
     struct schema_settings settings;
-    collect_settings(options, sector_bytes, &settings);
-    return image_open(options->schema, layer->dev, settings.list, settings.n, &layer->image, err);
+    collect_settings(schema, options, sector_bytes, &settings);
+    return image_open(schema, layer->dev, settings.list, settings.n, &layer->image, err);
 }
 
-static bool schema_matches(const struct stack_options *options, struct plat_dev *dev, uint32_t sector_bytes)
+/* schema: NULL matches nothing. */
+static int schema_matches(const struct layout *schema, const struct stack_options *options,
+                          struct plat_dev *dev, uint32_t sector_bytes, bool *ret, struct plat_err *err)
 {
     struct schema_settings settings;
-    if (options->schema == NULL || options->schema->n_identify == 0)
-        return false;
-    collect_settings(options, sector_bytes, &settings);
-    return layout_matches(options->schema, dev, settings.list, settings.n);
+    *ret = false;
+    if (schema == NULL)
+        return 0;
+    collect_settings(schema, options, sector_bytes, &settings);
+    return layout_matches(schema, dev, settings.list, settings.n, ret, err);
+}
+
+/* What no driver knows: the user's own layouts first, then those that are built in and have no driver. */
+static int find_schema(const struct stack_options *options, struct plat_dev *dev, uint32_t sector_bytes,
+                       const struct layout **ret, struct plat_err *err)
+{
+    const struct layout *layout = NULL;
+    bool found = false;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && !found && i < options->n_schemas; i++) {
+        layout = options->schemas[i];
+        rc = schema_matches(layout, options, dev, sector_bytes, &found, err);
+    }
+    for (size_t i = 0; rc == 0 && !found && i < n_embedded_schemas; i++) {
+        if (!fs_layout_is_alone(embedded_schemas[i].name))
+            continue;
+        rc = fs_layout(embedded_schemas[i].name, &layout, err);
+        if (rc == 0)
+            rc = schema_matches(layout, options, dev, sector_bytes, &found, err);
+    }
+    if (rc == 0)
+        *ret = found ? layout : NULL;
+    return rc;
 }
 
 static int collect_partition(void *ctx, const struct table_partition *partition)
@@ -228,8 +256,13 @@ static int open_partition(struct stack *stack, const struct table_partition *par
     if ((rc = dev_open_window(stack->dev, window, &layer->dev, err)) != 0)
         return rc;
     layer->owns_dev = true;
-    if (options->schema != NULL && (bare_prefix || schema_matches(options, layer->dev, stack->sector_bytes)))
-        return open_schema(layer, options, stack->sector_bytes, err);
+    bool matches = bare_prefix && options->schema != NULL;
+    if (!matches)
+        rc = schema_matches(options->schema, options, layer->dev, stack->sector_bytes, &matches, err);
+    if (rc != 0)
+        return rc;
+    if (matches)
+        return open_schema(layer, options->schema, options, stack->sector_bytes, err);
     const struct fs_open_options open_options = {.sector_bytes = stack->sector_bytes,
                                                  .degraded = options->degraded};
     struct survey survey;
@@ -246,7 +279,10 @@ static int open_partition(struct stack *stack, const struct table_partition *par
     if (rc == 0 && best < n_fs_drivers)
         rc = stack_share_open(stack, survey.results, &open_options, only, err);
     free(survey.results);
-    return rc;
+    const struct layout *schema = NULL;
+    if (rc == 0 && best == n_fs_drivers)
+        rc = find_schema(options, layer->dev, stack->sector_bytes, &schema, err);
+    return rc == 0 && schema != NULL ? open_schema(layer, schema, options, stack->sector_bytes, err) : rc;
 }
 
 /* The partition that -p names: its name, "p2" or "2". */
@@ -443,27 +479,43 @@ static int open_bare(struct stack *stack, const struct survey *survey, const str
     return rc;
 }
 
-static int open_whole_schema(struct stack *stack, const struct stack_options *options, struct plat_err *err)
+static int open_whole_schema(struct stack *stack, const struct layout *schema,
+                             const struct stack_options *options, struct plat_err *err)
 {
     struct stack_layer *layer;
     int rc = stack_layer_add(stack, &layer, err);
     if (rc != 0)
         return rc;
     layer->dev = stack->dev;
-    return open_schema(layer, options, options->sector_bytes, err);
+    return open_schema(layer, schema, options, options->sector_bytes, err);
+}
+
+static int open_known_schema(struct stack *stack, const struct stack_options *options, struct plat_err *err)
+{
+    const struct layout *schema;
+    int rc = find_schema(options, stack->dev, options->sector_bytes, &schema, err);
+    if (rc != 0)
+        return rc;
+    return schema != NULL ? open_whole_schema(stack, schema, options, err) : unknown_format(stack->dev, err);
 }
 
 static int open_layers(struct stack *stack, const struct stack_options *options, struct plat_err *err)
 {
     /* 1. The user's own layout, where it says that it fits the whole image. */
     const struct layout *schema = options->schema;
-    if (options->partition == NULL && schema_matches(options, stack->dev, options->sector_bytes))
-        return open_whole_schema(stack, options, err);
+    bool matches = false;
+    int rc = options->partition != NULL
+                 ? 0
+                 : schema_matches(schema, options, stack->dev, options->sector_bytes, &matches, err);
+    if (rc != 0)
+        return rc;
+    if (matches)
+        return open_whole_schema(stack, schema, options, err);
     /* 2. What the drivers know. */
     const struct fs_open_options open_options = {.sector_bytes = options->sector_bytes,
                                                  .degraded = options->degraded};
     struct survey survey;
-    int rc = survey_device(stack->dev, &open_options, &survey, err);
+    rc = survey_device(stack->dev, &open_options, &survey, err);
     if (rc != 0)
         return rc;
     const struct fs_driver *best = survey.best < n_fs_drivers ? fs_drivers[survey.best] : NULL;
@@ -477,11 +529,11 @@ static int open_layers(struct stack *stack, const struct stack_options *options,
             err_set(err, PLAT_EINVALID, "the image has no partition table, so there is no partition '%.100s'",
                     options->partition);
     else if (schema != NULL)
-        rc = open_whole_schema(stack, options, err);
+        rc = open_whole_schema(stack, schema, options, err);
     else if (best != NULL)
         rc = open_bare(stack, &survey, options, err);
     else
-        rc = unknown_format(stack->dev, err);
+        rc = open_known_schema(stack, options, err);
     free(survey.results);
     /* 3. On a disk where no partition matches it, the layout is meant for the whole image. */
     if (rc == 0 && disk && schema != NULL) {
@@ -489,7 +541,7 @@ static int open_layers(struct stack *stack, const struct stack_options *options,
             if (stack->layers[i].image != NULL && stack->layers[i].image->layout == schema)
                 return 0;
         drop_layers(stack);
-        rc = open_whole_schema(stack, options, err);
+        rc = open_whole_schema(stack, schema, options, err);
     }
     return rc;
 }
@@ -506,6 +558,8 @@ int stack_open(struct plat_dev *dev, const struct stack_options *options, struct
     stack->dev = dev;
     stack->sector_bytes = options->sector_bytes != 0 ? options->sector_bytes : 512;
     int rc = open_layers(stack, options, err);
+    if (rc == PLAT_EUNSUPPORTED && options->unknown_too && stack->n_layers == 0)
+        rc = 0;
     if (rc != 0) {
         err_image(err, dev->name);
         stack_close(stack);

@@ -45,7 +45,12 @@ struct stack_options {
     const char *partition;
     uint32_t sector_bytes;       /* 0: find out */
     bool degraded;               /* keep going over damage */
+    bool unknown_too;            /* no layers where nothing is known, instead of PLAT_EUNSUPPORTED */
     const struct layout *schema; /* --schema: use it where it matches (or on the whole image); NULL: none */
+    /* Formats that may be met besides those of the drivers and the built-in layouts: looked at where no driver knows
+     * what it is, before the built-in ones. */
+    const struct layout *const *schemas;
+    size_t n_schemas;
     const struct param_setting *settings; /* of the schema's parameters; may be NULL */
     size_t n_settings;
 };
@@ -57,6 +62,9 @@ int stack_filesystem(struct stack *stack, struct stack_layer **ret, struct plat_
 /* The layer that goes by these n bytes: its prefix or alias, else its partition's name or p<number>, which of layers that
  * share a device mean the main one. NULL: none. */
 struct stack_layer *stack_layer_named(struct stack *stack, const char *name, size_t n);
+/* "prefix" and a layer-relative path as one path: "esp.boot", "esp:/EFI/BOOT" for a file, "boot" without prefix.
+ * Valid until the next call with the same buffer; NULL when out of memory. */
+const char *stack_path(struct strbuf *buf, const char *prefix, const char *path);
 /* Walks all layers; paths get the layer's prefix, offsets become absolute (dev->base_offset added).
  * Partitions that nobody recognised, alignment gaps and the tail come as extents. */
 int stack_walk(struct stack *stack, const struct walk_sink *sink, struct plat_err *err);

@@ -5,14 +5,9 @@
 #include "lib/fs/stack.h"
 
 enum {
-    STACK_MAX_RANGES = 1 << 20,      /* separate pieces of metadata of one table or schema */
-    STACK_ALIGNMENT_BYTES = 1 << 20, /* a gap shorter than this is alignment, a longer one free space */
+    STACK_MAX_RANGES = 1 << 20, /* separate pieces of metadata of one table or schema */
     STACK_MAX_GAPS = 1 << 16
 };
-
-/* "prefix" and a layer-relative path as one path: "esp.boot", "esp:/EFI/BOOT" for a file, "boot" without prefix.
- * Valid until the next call with the same buffer; NULL when out of memory. */
-const char *stack_path(struct strbuf *buf, const char *prefix, const char *path);
 
 /* A partition's place on the device, clamped to it. False: it begins beyond the end or overflows. *ret_whole says
  * whether all of its sectors are there; the image may end in the middle of the last one, as images do whose maker

@@ -238,9 +238,7 @@ static int emit_gap(void *ctx, size_t index, struct range gap)
         return 0;
     struct extent extent = {.place = gap, .path = path};
     extent.place.start += walk->base;
-    extent.kind = walk->unknown                       ? EXTENT_DATA
-                  : gap.bytes < STACK_ALIGNMENT_BYTES ? EXTENT_PADDING
-                                                      : EXTENT_FREE;
+    extent.kind = EXTENT_UNCLAIMED;
     return walk->sink->extent(walk->sink->ctx, &extent);
 }
 

@@ -28,6 +28,18 @@ uint64_t hash_xxh64(const void *data, size_t n)
     return XXH64(data, n, 0);
 }
 
+uint16_t hash_crc16(uint16_t running, const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    for (size_t i = 0; i < n; i++) {
+        unsigned sum = (unsigned)(running ^ p[i]);
+        for (unsigned bit = 0; bit < 8; bit++)
+            sum = (sum & 1) != 0 ? sum >> 1 ^ 0xa001u : sum >> 1;
+        running = (uint16_t)sum;
+    }
+    return running;
+}
+
 uint8_t hash_sum8ror(uint8_t running, const void *data, size_t n)
 {
     const uint8_t *p = data;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+uint16_t hash_crc16(uint16_t running, const void *data, size_t n);  /* ARC: reflected 8005h */
 uint32_t hash_crc32(uint32_t running, const void *data, size_t n);  /* IEEE, as in GPT, gzip */
 uint32_t hash_crc32c(uint32_t running, const void *data, size_t n); /* Castagnoli */
 /* The same without the processor's instruction: for kernels that do without, and to test the other one against. */

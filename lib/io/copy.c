@@ -110,6 +110,34 @@ int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n,
     return rc;
 }
 
+static int copy_range(struct plat_dev *from, struct plat_dev *to, struct range part, struct plat_err *err)
+{
+    uint64_t at = part.start;
+    struct plat_dev *file = underlying(from, &at);
+    if (file != NULL && lseek(dev_fd(file), (off_t)at, SEEK_SET) == (off_t)at)
+        return dev_write_from_fd(to, part.start, dev_fd(file), part.bytes, err);
+    uint8_t *chunk = malloc(COPY_CHUNK_BYTES);
+    int rc = chunk == NULL ? err_nomem(err, "copying an image") : 0;
+    for (uint64_t done = 0; rc == 0 && done < part.bytes;) {
+        const size_t n = (size_t)least_of(part.bytes - done, COPY_CHUNK_BYTES);
+        rc = dev_read(from, part.start + done, chunk, n, err);
+        if (rc == 0)
+            rc = dev_write(to, part.start + done, chunk, n, err);
+        done += n;
+    }
+    free(chunk);
+    return rc;
+}
+
+int dev_copy(struct plat_dev *from, struct plat_dev *to, struct plat_err *err)
+{
+    struct range data;
+    int rc = 0;
+    for (uint64_t at = 0; rc == 0 && dev_next_data(from, at, &data); at = data.start + data.bytes)
+        rc = copy_range(from, to, data, err);
+    return rc;
+}
+
 /* Data of an overlay: what was changed, or what is below. */
 static bool overlay_data(struct plat_dev *overlay, uint64_t from, struct range *ret, bool *ret_found)
 {

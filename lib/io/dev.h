@@ -67,6 +67,9 @@ int dev_resize(struct plat_dev *dev, uint64_t size_bytes, struct plat_err *err);
 /* Copies n bytes from file descriptor `fd` (at its current offset) to the device; fewer in the file is PLAT_EIO
  * ("changed while it was read"). Uses copy_file_range or large reads; holes in the source stay holes. */
 int dev_write_from_fd(struct plat_dev *dev, uint64_t offset, int fd, uint64_t n, struct plat_err *err);
+/* The data of one device into another of the same size, which is new (all zeros); holes stay holes, and where the filesystem
+ * can, blocks are shared. */
+int dev_copy(struct plat_dev *from, struct plat_dev *to, struct plat_err *err);
 /* The next range at or after `from` that may hold non-zero bytes (SEEK_DATA); whole rest where unknown. */
 bool dev_next_data(struct plat_dev *dev, uint64_t from, struct range *ret);
 /* The first byte of `part` that is not zero, if there is one; holes are not read. */
@@ -84,6 +87,17 @@ void dev_output_abandon_all(void);
 /* Overlay: looks like `inner` (not owned, never written) with what was written here; PLAT_ELIMIT beyond 256 MiB of it.
  */
 int dev_open_overlay(struct plat_dev *inner, struct plat_dev **ret, struct plat_err *err);
+
+/* What an overlay changes, ascending, in pieces of at most DEV_CHANGE_BYTES; `old` and `new` differ in the first and the
+ * last byte. A non-zero return stops and is returned. */
+enum { DEV_CHANGE_BYTES = 512 };
+struct dev_change {
+    uint64_t offset;
+    size_t n;
+    const uint8_t *old, *new;
+};
+typedef int (*dev_change_fn)(void *ctx, const struct dev_change *change, struct plat_err *err);
+int dev_overlay_changes(struct plat_dev *overlay, dev_change_fn fn, void *ctx, struct plat_err *err);
 
 /* Recorder: keeps writes to `inner` (not owned) in order, with flush marks. */
 struct dev_event {

@@ -151,3 +151,37 @@ bool dev_overlay_next(struct plat_dev *dev, uint64_t from, struct range *ret, st
     *ret = (struct range){start, end - start};
     return true;
 }
+
+/* The pieces of one block that differ: equal bytes in between cost less than another piece where they are few. */
+static int changes_of_block(struct overlay_dev *o, const struct overlay_block *block, dev_change_fn fn,
+                            void *ctx, struct plat_err *err)
+{
+    enum { NEAR_BYTES = 16 };
+    const uint64_t start = block->number * OVERLAY_BLOCK_BYTES, left = o->dev.size_bytes - start;
+    const size_t n = left < OVERLAY_BLOCK_BYTES ? (size_t)left : OVERLAY_BLOCK_BYTES;
+    uint8_t old[OVERLAY_BLOCK_BYTES];
+    int rc = dev_read(o->inner, start, old, n, err);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (old[i] == block->bytes[i])
+            continue;
+        size_t last = i;
+        for (size_t k = i; k < n && k - i < DEV_CHANGE_BYTES && k - last <= NEAR_BYTES; k++)
+            if (old[k] != block->bytes[k])
+                last = k;
+        const struct dev_change change = {start + i, last - i + 1, old + i, block->bytes + i};
+        rc = fn(ctx, &change, err);
+        i = last;
+    }
+    return rc;
+}
+
+int dev_overlay_changes(struct plat_dev *overlay, dev_change_fn fn, void *ctx, struct plat_err *err)
+{
+    struct overlay_dev *o = (struct overlay_dev *)overlay;
+    int rc = 0;
+    if (overlay->ops != &overlay_ops)
+        return err_set(err, PLAT_EBUG, "only an overlay knows what it changes");
+    for (size_t i = 0; rc == 0 && i < o->n; i++)
+        rc = changes_of_block(o, &o->blocks[i], fn, ctx, err);
+    return rc;
+}

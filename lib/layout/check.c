@@ -340,6 +340,15 @@ static int check_element(const struct inst *inst, const struct field *field, uin
         if ((rc = report(&fault, sink)) != 0)
             return rc;
     }
+    if (field->radix != 0 && !v.is_number) {
+        fault.id = "digits";
+        fault.text = "text that should be a number is none";
+        fault.expected = field->radix == 16  ? "hexadecimal digits"
+                         : field->radix == 8 ? "octal digits"
+                                             : "decimal digits";
+        if ((rc = report(&fault, sink)) != 0)
+            return rc;
+    }
     if ((v.is_number && (rc = check_number(&v, inst, sink)) != 0) || (rc = check_enum(&v, inst, sink)) != 0)
         return rc;
     if (v.is_number && field->type != NULL && field->type->kind == TYPE_BITS &&
@@ -355,7 +364,8 @@ static int check_element(const struct inst *inst, const struct field *field, uin
 static bool is_unconstrained(const struct field *f)
 {
     return f->n_valid == 0 && !f->constant.set && !f->reserved && f->derive == NULL && f->type == NULL &&
-           f->repr != REPR_BOTH && f->count_expr == NULL && f->offset_bytes != FIELD_OFFSET_DYNAMIC;
+           f->repr != REPR_BOTH && f->radix == 0 && f->count_expr == NULL &&
+           f->offset_bytes != FIELD_OFFSET_DYNAMIC;
 }
 
 static int check_field(const struct inst *inst, const struct field *field, const struct finding_sink *sink,
@@ -436,7 +446,7 @@ static int check_each(struct image *image, const struct rule *rule, const struct
         return is_fatal(&why, err) ? why.class : 0; /* the walk reports it */
     if (!place.present)
         return 0;
-    for (uint64_t i = 0; i < place.count; i++) {
+    for (uint64_t i = 0; i < place.count || entry->next != NULL; i++) {
         struct inst inst;
         char path[CHECK_PATH_BYTES];
         if (image_map_inst(image, entry, i, &inst, &why) != 0)

@@ -65,6 +65,15 @@ static int ev_to_num(const struct ev *ev, const struct expr *e, expr_num *ret, s
         *ret = ev->num;
         return 0;
     }
+    if (ev->kind == EV_FIELD && !ev->whole && ev->field->radix != 0) {
+        struct value value;
+        int rc = inst_value(&ev->inst, ev->field, ev->index, &value, err);
+        if (rc == 0 && !value.is_number)
+            return fail_at(e, err, PLAT_ECORRUPT, "does not hold digits");
+        if (rc == 0)
+            *ret = (expr_num)value.number;
+        return rc;
+    }
     if (ev->kind == EV_FIELD && !ev->whole)
         return load_int(&ev->inst, ev->field, ev->index, e, ret, err);
     return fail_at(e, err, PLAT_EINVALID, "is not a number");
@@ -102,13 +111,13 @@ static int eval_name(const struct eval *ctx, const struct expr *e, struct ev *re
         return 0;
     case BIND_MAP: {
         const struct map_entry *entry = e->target;
-        if (entry->count != NULL || entry->is_extent) {
+        if (map_is_array(entry) || entry->is_extent) {
             ret->kind = EV_MAP;
             ret->entry = entry;
             return 0;
         }
         ret->kind = EV_INST;
-        return image_map_inst(ctx->image, entry, 0, &ret->inst, err);
+        return image_map_beside(ctx->image, entry, 0, &ret->inst, err);
     }
     default:
         break;
@@ -210,7 +219,7 @@ static int eval_index(const struct eval *ctx, const struct expr *e, struct ev *r
         return rc;
     if (base.kind == EV_MAP) {
         ret->kind = EV_INST;
-        return image_map_inst(ctx->image, base.entry, index, &ret->inst, err);
+        return image_map_beside(ctx->image, base.entry, index, &ret->inst, err);
     }
     if (base.kind != EV_FIELD || !base.whole)
         return fail_at(e, err, PLAT_EINVALID, "is not an array");

@@ -45,8 +45,14 @@ int eval_call(const struct eval *ctx, const struct expr *e, struct ev *ret, stru
 /* Turns a field, struct or map entry into the bytes it occupies. */
 int ev_place(const struct eval *ctx, const struct ev *ev, struct ev *ret, struct plat_err *err);
 
+/* image_map_inst for expressions: does not touch the element that a walk is at, nor the one that was asked for before. */
+int image_map_beside(struct image *image, const struct map_entry *entry, uint64_t index, struct inst *ret,
+                     struct plat_err *err);
+
 /* Raw integer of a field's element; the caller has checked that the field is one. */
 uint64_t field_load(const struct inst *inst, const struct field *field, uint32_t offset, uint64_t index);
+/* Writes a number into p as the field has it there; a member of a bits type leaves the bits around it alone. */
+void field_store(const struct field *field, uint8_t *p, uint64_t number);
 /* UTF-16 to UTF-8; lone surrogates become U+FFFD. Ends at NUL where the padding rule says so. */
 void utf16_to_text(const uint8_t *bytes, uint64_t units, bool big_endian, bool stop_at_nul,
                    struct strbuf *ret);

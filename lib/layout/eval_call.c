@@ -58,6 +58,9 @@ int ev_place(const struct eval *ctx, const struct ev *ev, struct ev *ret, struct
             return rc;
         if (!map.present)
             return err_set(err, PLAT_ENOTFOUND, "'%s' is not present", ev->entry->name);
+        if (ev->entry->next != NULL)
+            return err_set(err, PLAT_EINVALID, "the elements of '%s' do not lie in one piece",
+                           ev->entry->name);
         if (!mul_u64(map.count, map.stride, &ret->n))
             return err_set(err, PLAT_ECORRUPT, "size of '%s' leaves 64 bits", ev->entry->name);
         ret->in_image = true;
@@ -78,7 +81,9 @@ struct hasher {
 
 static void hasher_feed(struct hasher *h, const uint8_t *p, size_t n)
 {
-    if (strcmp(h->name, "crc32") == 0)
+    if (strcmp(h->name, "crc16") == 0)
+        h->sum = hash_crc16((uint16_t)h->sum, p, n);
+    else if (strcmp(h->name, "crc32") == 0)
         h->sum = hash_crc32(h->sum, p, n);
     else if (strcmp(h->name, "crc32c") == 0)
         h->sum = hash_crc32c(h->sum, p, n);
@@ -135,7 +140,12 @@ static int call_hash(const struct eval *ctx, const struct expr *e, const struct 
                              "the field to take as zero lies outside the bytes to hash");
         zero = (struct range){place.offset - b->offset, place.n};
     }
-    struct hasher h = {.name = e->text};
+    uint64_t before = 0;
+    if (e->n_args > 1 && (rc = eval_u64(ctx, e->arg[1], &before, err)) != 0)
+        return rc;
+    if (before > (strcmp(e->text, "crc16") == 0 ? UINT16_MAX : UINT32_MAX))
+        return fail_call(e, err, PLAT_ECORRUPT, "goes on from a number that is no such sum");
+    struct hasher h = {.name = e->text, .sum = (uint32_t)before};
     sha256_init(&h.sha256);
     if (strcmp(e->text, "xxh64") == 0) {
         if ((h.xxh64 = XXH64_createState()) == NULL)
@@ -293,9 +303,13 @@ static int call_map(const struct eval *ctx, const struct expr *e, struct ev *ret
     if (rc != 0)
         return rc;
     ret->kind = EV_NUM;
-    ret->num = strcmp(e->text, "present") == 0 ? (expr_num)place.present
-                                               : (expr_num)(place.present ? place.count : 0);
-    return 0;
+    ret->num = place.present;
+    if (!place.present || strcmp(e->text, "present") == 0)
+        return 0;
+    uint64_t n;
+    if ((rc = image_map_count(ctx->image, e->arg[0]->target, &n, err)) == 0)
+        ret->num = (expr_num)n;
+    return rc;
 }
 
 static int call_number(const struct eval *ctx, const struct expr *e, struct ev *ret, struct plat_err *err)
@@ -333,6 +347,48 @@ static int call_number(const struct eval *ctx, const struct expr *e, struct ev *
     return 0;
 }
 
+/* Text of unknown length in the image. */
+static int call_text_at(const struct eval *ctx, const struct expr *e, struct ev *ret, struct plat_err *err)
+{
+    enum { MAX_TEXT_BYTES = 4096, CHUNK_BYTES = 256 };
+    *ret = (struct ev){.kind = EV_BYTES, .in_image = true};
+    int rc = eval_u64(ctx, e->arg[0], &ret->offset, err);
+    if (rc != 0)
+        return rc;
+    uint64_t size = ctx->image->dev->size_bytes;
+    uint64_t left = ret->offset < size ? size - ret->offset : 0;
+    left = left < MAX_TEXT_BYTES ? left : MAX_TEXT_BYTES;
+    for (uint64_t at = 0; at < left; at += CHUNK_BYTES) {
+        uint8_t chunk[CHUNK_BYTES];
+        size_t n = left - at < sizeof chunk ? (size_t)(left - at) : sizeof chunk;
+        if ((rc = dev_read(ctx->image->dev, ret->offset + at, chunk, n, err)) != 0)
+            return rc;
+        const uint8_t *end = memchr(chunk, 0, n);
+        if (end != NULL) {
+            ret->n = at + (uint64_t)(end - chunk);
+            return 0;
+        }
+    }
+    return fail_call(e, err, PLAT_ECORRUPT, "no text ends there within 4096 bytes");
+}
+
+/* A number as the bytes that hold it. */
+static int call_bytes_of(const struct eval *ctx, const struct expr *e, struct ev *ret, struct plat_err *err)
+{
+    uint64_t number, n;
+    int rc = eval_u64(ctx, e->arg[0], &number, err);
+    if (rc == 0)
+        rc = eval_u64(ctx, e->arg[1], &n, err);
+    if (rc != 0)
+        return rc;
+    if (n < 1 || n > 8 || (n < 8 && number >> (8 * n) != 0))
+        return fail_call(e, err, PLAT_ECORRUPT, "the number does not fit, or not 1 to 8 bytes are asked for");
+    *ret = (struct ev){.kind = EV_BYTES, .n = n};
+    store_uint(ret->digest, (unsigned)n, strcmp(e->text, "bytes_be") == 0, number);
+    ret->bytes = ret->digest;
+    return 0;
+}
+
 int eval_call(const struct eval *ctx, const struct expr *e, struct ev *ret, struct plat_err *err)
 {
     const char *name = e->text;
@@ -351,6 +407,10 @@ int eval_call(const struct eval *ctx, const struct expr *e, struct ev *ret, stru
             rc = fail_call(e, err, PLAT_ECORRUPT, "reaches past the end of the image");
         return rc;
     }
+    if (strcmp(name, "text_at") == 0)
+        return call_text_at(ctx, e, ret, err);
+    if (strncmp(name, "bytes_", 6) == 0)
+        return call_bytes_of(ctx, e, ret, err);
     static const char *const numeric[] = {"min", "max", "align_up", "align_down", "is_pow2", "log2"};
     for (size_t i = 0; i < sizeof numeric / sizeof numeric[0]; i++)
         if (strcmp(name, numeric[i]) == 0)

@@ -63,6 +63,8 @@ static struct c_value call_hash(struct c_gen *g, struct c_scope *s, const struct
                 {"adler32", C_HELPER_ADLER32, 32},
                 {"sum8ror", C_HELPER_SUM8ROR, 8},
                 {"xxh64", C_HELPER_XXH64, 64}};
+    if (e->n_args > 1) /* a running sum */
+        return c_none();
     bool whole =
         e->zero_arg == NULL && g->what != EXPORT_FREESTANDING; /* lib/hash has these two for one run only */
     struct c_value zero = c_literal_bytes(g, "", 0);
@@ -155,7 +157,8 @@ static struct c_value call_number(struct c_gen *g, struct c_scope *s, const stru
 struct c_value c_compile_call(struct c_gen *g, struct c_scope *s, const struct expr *e)
 {
     static const char *const numeric[] = {"min", "max", "align_up", "align_down", "is_pow2", "log2"};
-    static const char *const never[] = {"count", "present", "bytes_at"};
+    static const char *const never[] = {"count",    "present",  "bytes_at", "text_at",
+                                        "bytes_le", "bytes_be", "crc16"};
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
         if (strcmp(e->text, never[i]) == 0)
             return c_none();

@@ -328,8 +328,9 @@ static bool is_checked(const struct field *f)
     bool rule = false;
     for (size_t i = 0; i < f->n_valid; i++)
         rule = rule || f->valid[i].severity == SEVERITY_ERROR;
-    return f->constant.set || is_closed_enum(f) || (f->type != NULL && f->type->kind == TYPE_BITS) ||
-           f->repr == REPR_BOTH || rule || f->derive != NULL || f->repr == REPR_TYPE;
+    return f->radix != 0 || f->constant.set || is_closed_enum(f) ||
+           (f->type != NULL && f->type->kind == TYPE_BITS) || f->repr == REPR_BOTH || rule ||
+           f->derive != NULL || f->repr == REPR_TYPE;
 }
 
 /* Every check of one element, or of the field. */
@@ -386,7 +387,7 @@ static void put_field(struct check *c, const struct field *f)
     if (!is_checked(f))
         return;
     c->scope.field = f;
-    if (!c_field_is_fixed(f)) {
+    if (!c_field_is_fixed(f) || f->radix != 0) { /* numbers that are written out are texts in C */
         leave(c, f, NULL, f->name);
         return;
     }

@@ -526,6 +526,14 @@ static void write_map(struct doc *d)
         } else if (m->count != NULL) {
             code_expr(&count, m->count);
         }
+        if (m->next != NULL) {
+            strbuf_puts(&count, "a chain, the next at ");
+            code_expr(&count, m->next);
+        }
+        if (m->last != NULL) {
+            strbuf_puts(&count, ", up to the one where ");
+            code_expr(&count, m->last);
+        }
         if (m->stride != NULL) {
             strbuf_puts(&count, ", one every ");
             code_expr(&count, m->stride);

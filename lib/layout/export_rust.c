@@ -178,6 +178,10 @@ static void emit_head(struct rust_gen *g)
         if (m->count != NULL)
             strbuf_printf(out, " * `%s`", expr_text(g, m->count));
         strbuf_printf(out, " at `%s`", expr_text(g, m->at));
+        if (m->next != NULL)
+            strbuf_printf(out, ", the next at `%s`", expr_text(g, m->next));
+        if (m->last != NULL)
+            strbuf_printf(out, ", up to the one where `%s`", expr_text(g, m->last));
         if (m->when != NULL)
             strbuf_printf(out, " when `%s`", expr_text(g, m->when));
         strbuf_putc(out, '\n');

@@ -5,7 +5,10 @@
  *   count(m)                   elements of map array m
  *   bytes(x) bytes(x, s, n)    bytes of x, or n of them from s (may reach past x, not past its buffer's end)
  *   bytes_at(off, n)           bytes of the image
- *   crc32(b) crc32c(b) adler32(b) xxh64(b) sum8ror(b)   numbers. sum8ror: rotate right, add (FAT long names)
+ *   text_at(off)               bytes of the image up to the first 0 (at most 4096; none there: an error)
+ *   bytes_le(n, w) bytes_be(n, w)   w bytes (1 to 8) that hold the number
+ *   crc16(b) crc32(b) crc32c(b) adler32(b) xxh64(b) sum8ror(b)   numbers. sum8ror: rotate right, add (FAT long names).
+ *                              crc16, crc32, crc32c (b, n): go on from n, the sum of what comes before b
  *   sha256(b)                  byte string
  *     ... with a last argument "zero: f": the bytes of field f count as zero
  *   all_zero(b) len(b) uint_le(b) uint_be(b)

@@ -198,6 +198,8 @@ int inst_value(const struct inst *inst, const struct field *field, uint64_t inde
     v.is_number = field->repr == REPR_UINT || field->repr == REPR_SINT || field->repr == REPR_BOTH;
     if (v.is_number)
         v.number = field_load(inst, field, (uint32_t)place.start, 0);
+    else if (field->radix != 0)
+        v.is_number = field_parse_digits(field, v.bytes, v.n, &v.number);
     *ret = v;
     return 0;
 }

@@ -30,9 +30,9 @@ int image_open(const struct layout *layout, struct plat_dev *dev, const struct p
 void image_close(struct image *image);
 /* Forget cached map bytes (after a write). */
 void image_invalidate(struct image *image);
-/* Does any of the layout's identify patterns match? */
-bool layout_matches(const struct layout *layout, struct plat_dev *dev, const struct param_setting *settings,
-                    size_t n_settings);
+/* Does any of the layout's identify patterns match? Fails only where the device or memory does. */
+int layout_matches(const struct layout *layout, struct plat_dev *dev, const struct param_setting *settings,
+                   size_t n_settings, bool *ret, struct plat_err *err);
 
 /* ---- instances ---- */
 
@@ -62,7 +62,8 @@ int inst_make(struct image *image, const struct type *type, const uint8_t *bytes
  * until the next image_map_inst of the same entry. PLAT_ENOTFOUND when its `when` is false. */
 int image_map_inst(struct image *image, const struct map_entry *entry, uint64_t index, struct inst *ret,
                    struct plat_err *err);
-/* Where a map entry lies; count elements of stride bytes. Not clamped to the device. */
+/* Where a map entry lies; count elements of stride bytes (of a chain: where it begins, and 0 of both). Not clamped to
+ * the device. */
 struct map_place {
     bool present;
     uint64_t offset;
@@ -72,6 +73,9 @@ struct map_place {
 };
 int image_map_place(struct image *image, const struct map_entry *entry, struct map_place *ret,
                     struct plat_err *err);
+/* Elements of a map array that is present; 1 for what is none. Follows a chain to its end, once; one that is damaged is
+ * PLAT_ECORRUPT, and *ret then holds the elements before the damage. */
+int image_map_count(struct image *image, const struct map_entry *entry, uint64_t *ret, struct plat_err *err);
 /* Which case a union takes here (-1: none), or the type itself. */
 const struct type *inst_shape(const struct inst *inst);
 /* Offset and size of a field within its instance. */
@@ -97,6 +101,8 @@ struct value {
 /* Decodes element `index` of a field (not of REPR_TYPE). */
 int inst_value(const struct inst *inst, const struct field *field, uint64_t index, struct value *ret,
                struct plat_err *err);
+/* An element of a field from its bytes alone; its inst is NULL and its place empty. */
+void value_from_bytes(const struct field *field, const uint8_t *bytes, size_t n, struct value *ret);
 /* Number of elements (arrays) or 1. */
 int inst_count(const struct inst *inst, const struct field *field, uint64_t *ret, struct plat_err *err);
 /* As people read it: 'EFI PART', 0x00010000, esp, 2026-11-21 10:00:00, 4 (boot|hidden). No unit. */
@@ -143,15 +149,49 @@ int inst_init(const struct type *type, uint8_t *bytes, size_t n, struct plat_err
 /* Set one field from text as value_text prints it (numbers, enum names, guid, text). Validates range, not rules. */
 int inst_set(const struct inst *inst, const struct field *field, uint64_t index, const char *text,
              uint8_t *bytes, struct plat_err *err);
+/* Bits in a value: a member of its bits type, or a flag of its flag set (the other one is NULL); as inst_set. */
+int inst_set_bits(const struct inst *inst, const struct field *field, uint64_t index,
+                  const struct field *member, const struct enum_value *flag, const char *text, uint8_t *bytes,
+                  struct plat_err *err);
 /* Recompute every derived field of the instance in dependency order. `bytes` is inst->bytes, writable. */
 int inst_seal(const struct inst *inst, uint8_t *bytes, struct plat_err *err);
+
+/* What a derived field should hold, and whether it does. */
+enum { DERIVED_MAX_BYTES = 64, FOLLOW_MAX_BYTES = 4096 };
+struct derived {
+    const struct field *field;
+    uint64_t index;
+    struct range place; /* as in struct value */
+    bool stale;
+    uint8_t bytes[DERIVED_MAX_BYTES];
+};
+/* Is the field derived here: does it have a rule, and does its "when" hold? */
+bool inst_is_derived(const struct inst *inst, const struct field *field);
+int inst_derived(const struct inst *inst, const struct field *field, uint64_t index, struct derived *ret,
+                 struct plat_err *err);
+/* Each derived field of a structure and those nested in it, the inner ones first. What cannot be computed, because
+ * a number leads astray, is left out; PLAT_EIO and PLAT_ENOMEM fail. */
+typedef int (*derived_fn)(void *ctx, const struct inst *inst, const struct derived *derived);
+int inst_each_derived(const struct inst *inst, derived_fn fn, void *ctx, struct plat_err *err);
+
+/* What a "follows" of the layout says. PLAT_ENOTFOUND, without a message, where it does not apply or cannot be
+ * computed. */
+struct follow_value {
+    const struct follow *follow;
+    struct range place; /* in the image */
+    bool stale;
+    uint8_t bytes[FOLLOW_MAX_BYTES];
+};
+int image_follow(struct image *image, const struct follow *follow, struct follow_value *ret,
+                 struct plat_err *err);
 
 /* ---- walking ---- */
 
 struct extent {
     struct range place; /* in the layer's device */
     enum extent_kind kind;
-    const char *path; /* owner: structure path or file path; layer-relative */
+    const char *path;  /* owner: structure path or file path; layer-relative */
+    uint64_t position; /* data: of its first byte in the file; files whose contents are stored as they are */
 };
 /* Arrays longer than this (a FAT, say) are announced, but their elements come only to a sink that asks for them. */
 enum { WALK_BULK_ELEMENTS = 16384 };

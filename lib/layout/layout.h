@@ -8,7 +8,8 @@
  *     "identify": [ { "at": EXPR, "bytes": "text" | "hex:55aa" } ],     any one matching identifies the format
  *     "types":    { NAME: TYPE },
  *     "map":      [ MAP ],
- *     "rules":    [ RULE ] }
+ *     "rules":    [ RULE ],
+ *     "follows":  [ { "of": NAME.FIELD | NAME, "is": EXPR, "when": EXPR } ] }  written by seal, across structures
  *
  * TYPE, by "kind":
  *   struct  { "kind": "struct", "size": N, "doc": D, "endian": E, "fields": [FIELD], "rules": [RULE] }
@@ -26,7 +27,7 @@
  *             "reserved": true } ] }   from the least significant bit; widths add up to the base
  *
  * FIELD: { "name", "type", "count", "doc", "unit", "const", "default", "valid", "derive", "reserved", "when", "at",
- *          "as", "pad", "free" }
+ *          "as", "pad", "free", "digits", "shows" }
  *   type    u8 s8 u16 .. u64 s64 in steps of a byte, with le/be behind to differ from the layout (u32be);
  *           u16both, u32both (little-endian copy, then big-endian copy); char[n]; utf16[n] (n units);
  *           bytes[n]; guid (first three groups little-endian); uuid (as text reads); NAME of a type
@@ -40,11 +41,14 @@
  *   free    true: any value is legal and nothing depends on it (the format leaves it free)
  *   when    EXPR: the checks of this field apply only where it holds (the bytes are always there)
  *   at      N: asserts the field's offset in the struct
+ *   digits  hex, oct, dec: char[n] that is a number in such digits
+ *   shows   EXPR: what a number stands for, shown behind it: a name that lies elsewhere
  *   as      display of a number: hex, dec, octal, size, unix_s, unix_ms, unix_ns, fat_date, fat_time
  *   pad     char/utf16: "nul" (text ends at the first 00, default), "space", "none"
  *   unit    byte, sector, cluster, block, second, ...: shown behind the value
  *
  * MAP: { "name", "type", "at", "count", "stride", "when", "doc" }        one instance, or an array with count
+ *      { "name", "type", "at", "next", "last", "when", "doc" }            a chain: each element says where the next is
  *      { "name", "mirror": NAME, "at", "when", "severity", "refused_by" } a byte-for-byte copy of NAME
  *      { "name", "extent": "data"|"free"|"padding"|"metadata", "at", "bytes", "doc" }  a range without a type
  * RULE: { "id", "each", "when", "must", "say", "severity", "refused_by" }
@@ -85,6 +89,7 @@ enum {
     LAYOUT_MAX_NESTING = 16, /* struct within struct */
     LAYOUT_MAX_STRUCT_BYTES = 1 << 20,
     LAYOUT_MAX_NAME_BYTES = 64,
+    LAYOUT_MAX_CHAIN = 1 << 24, /* elements */
     LAYOUT_MAX_DRAWING_LINES = 100,
     LAYOUT_MAX_DRAWING_BYTES = 100, /* of a line */
     LAYOUT_ID_BYTES = 16,
@@ -118,7 +123,15 @@ enum field_as {
 };
 enum field_pad { PAD_NUL, PAD_SPACE, PAD_NONE };
 enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE };
-enum extent_kind { EXTENT_METADATA, EXTENT_DATA, EXTENT_FREE, EXTENT_PADDING };
+/* Unclaimed: nothing says what it is for. A layout does not declare such bytes, walks find them. */
+enum extent_kind {
+    EXTENT_METADATA,
+    EXTENT_DATA,
+    EXTENT_FREE,
+    EXTENT_PADDING,
+    EXTENT_UNCLAIMED,
+    EXTENT_KINDS
+};
 
 enum { FIELD_OFFSET_DYNAMIC = UINT32_MAX };
 
@@ -178,6 +191,8 @@ struct field {
     bool free;
     enum field_as as;
     enum field_pad pad;
+    unsigned radix;           /* CHARS: the text is a number, in this base; 0: it is not */
+    const struct expr *shows; /* integers: what stands behind the number; NULL: nothing */
 };
 
 struct union_case {
@@ -197,6 +212,7 @@ struct type {
     enum field_repr
         base; /* enum, flags, bits: REPR_UINT or REPR_SINT; enum of GUIDs: REPR_GUID or REPR_UUID */
     bool open;
+    bool follows_order; /* enum, flags: the byte order is that of the struct that a field of it is in */
     const struct field *fields; /* struct; bits (bit_shift/bit_width) */
     size_t n_fields;
     const struct rule *rules;
@@ -234,9 +250,22 @@ struct map_entry {
     const struct expr *bytes;  /* extents */
     const struct expr *count;  /* NULL: a single instance */
     const struct expr *stride; /* NULL: size of the type */
+    const struct expr *next;   /* a chain: place of the element behind this one; NULL: no chain */
+    const struct expr *last;   /* a chain: is this its last element? NULL: none says so */
     const struct expr *when;
     enum severity severity; /* of a differing mirror */
     const char *const *refused_by;
+};
+
+/* What follows from another structure and is written when that one changes. Rules say what a wrong one means. */
+struct follow {
+    const char *of; /* as written: "backup.disk_guid" */
+    const struct map_entry *entry;
+    uint64_t index;            /* of an array's element */
+    const struct field *field; /* NULL: the whole structure */
+    const struct expr *is;
+    const char *is_text;
+    const struct expr *when; /* NULL: always */
 };
 
 struct layout {
@@ -257,6 +286,8 @@ struct layout {
     size_t n_map;
     const struct rule *rules;
     size_t n_rules;
+    const struct follow *follows;
+    size_t n_follows;
     struct arena arena;
 };
 
@@ -268,6 +299,7 @@ int layout_load_file(const char *path, struct layout **ret, struct plat_err *err
 void layout_free(struct layout *layout);
 
 const struct type *layout_type(const struct layout *layout, const char *name); /* NULL: none */
+bool map_is_array(const struct map_entry *entry);                              /* with a count, or a chain */
 const struct map_entry *layout_map(const struct layout *layout, const char *name);
 const struct field *type_field(const struct type *type, const char *name);
 const struct enum_value *type_value(const struct type *type, uint64_t value);
@@ -278,6 +310,10 @@ bool type_names_ids(const struct type *type); /* an enum of GUIDs; NULL is none 
 const struct enum_value *type_id(const struct type *type, const uint8_t *bytes); /* NULL: has no name */
 bool layout_parse_id(enum field_repr repr, const char *text, uint8_t ret[LAYOUT_ID_BYTES]);
 void layout_format_id(enum field_repr repr, const uint8_t *bytes, char ret[LAYOUT_ID_TEXT_BYTES]);
+/* The number that the text of a field with "digits" holds. False: it holds none. */
+bool field_parse_digits(const struct field *field, const uint8_t *bytes, size_t n, uint64_t *ret);
+/* The number as such text, with zeros in front. False: it does not fit. */
+bool field_format_digits(const struct field *field, uint64_t number, uint8_t *bytes, size_t n);
 /* The same from a name of the field's type, or from the text of a GUID; `n` characters. */
 bool field_parse_id(const struct field *field, const char *text, size_t n, uint8_t ret[LAYOUT_ID_BYTES]);
 

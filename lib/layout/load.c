@@ -227,7 +227,7 @@ static int load_map_shape(struct loader *ld, json_t *json, size_t n_before, stru
         ret->extent = (enum extent_kind)kind;
         if (ret->bytes == NULL)
             return load_fail(ld, "an extent needs \"bytes\"");
-        return 0;
+        return ret->next != NULL ? load_fail(ld, "\"next\" needs a \"type\"") : 0;
     }
     if (ret->bytes != NULL)
         return load_fail(ld, "\"bytes\" belongs to an extent");
@@ -235,9 +235,10 @@ static int load_map_shape(struct loader *ld, json_t *json, size_t n_before, stru
         for (size_t i = 0; i < n_before; i++)
             if (strcmp(ld->layout->map[i].name, mirror) == 0)
                 ret->mirror = &ld->layout->map[i];
-        if (ret->mirror == NULL || ret->mirror->is_extent || ret->mirror->mirror != NULL)
+        if (ret->mirror == NULL || ret->mirror->is_extent || ret->mirror->mirror != NULL ||
+            ret->mirror->next != NULL)
             return load_fail(ld, "\"mirror\" must name an earlier map entry with a type, not '%s'", mirror);
-        if (ret->count != NULL || ret->stride != NULL)
+        if (ret->count != NULL || ret->stride != NULL || ret->next != NULL)
             return load_fail(ld, "a mirror takes count and stride from what it mirrors");
         ret->type = ret->mirror->type;
         ret->count = ret->mirror->count;
@@ -248,6 +249,10 @@ static int load_map_shape(struct loader *ld, json_t *json, size_t n_before, stru
         return rc;
     if (ret->type->kind != TYPE_STRUCT && ret->type->kind != TYPE_UNION)
         return load_fail(ld, "type '%s' is not a struct or a union", type);
+    if (ret->next != NULL && ret->count != NULL)
+        return load_fail(ld, "\"next\" and \"count\" exclude each other");
+    if (ret->last != NULL && ret->next == NULL)
+        return load_fail(ld, "\"last\" needs \"next\"");
     if (ret->stride != NULL && ret->count == NULL)
         return load_fail(ld, "\"stride\" needs \"count\"");
     if (ret->type->size_bytes == 0 && ret->count != NULL && ret->stride == NULL)
@@ -260,8 +265,8 @@ static int load_map_entry(struct loader *ld, json_t *json, size_t n_before, stru
     if (!json_is_object(json))
         return load_fail(ld, "a map entry must be an object");
     *ret = (struct map_entry){.doc = "", .severity = SEVERITY_ERROR};
-    int rc =
-        load_keys(ld, json, "name type mirror extent at bytes count stride when doc severity refused_by");
+    int rc = load_keys(
+        ld, json, "name type mirror extent at bytes count stride next last when doc severity refused_by");
     if (rc == 0)
         rc = load_text(ld, json, "name", &ret->name);
     if (rc == 0 && ret->name == NULL)
@@ -283,6 +288,10 @@ static int load_map_entry(struct loader *ld, json_t *json, size_t n_before, stru
         rc = load_expr(ld, json, "count", &ret->count, NULL);
     if (rc == 0)
         rc = load_expr(ld, json, "stride", &ret->stride, NULL);
+    if (rc == 0)
+        rc = load_expr(ld, json, "next", &ret->next, NULL);
+    if (rc == 0)
+        rc = load_expr(ld, json, "last", &ret->last, NULL);
     if (rc == 0)
         rc = load_expr(ld, json, "when", &ret->when, NULL);
     if (rc == 0)
@@ -348,8 +357,8 @@ static int load_head(struct loader *ld, json_t *json)
     l->title = l->spec = l->doc = l->drawing = "";
     if (!json_is_object(json))
         return load_fail(ld, "a layout must be a JSON object");
-    int rc =
-        load_keys(ld, json, "$schema layout title spec doc drawing endian params identify types map rules");
+    int rc = load_keys(
+        ld, json, "$schema layout title spec doc drawing endian params identify types map rules follows");
     if (rc == 0)
         rc = load_text(ld, json, "layout", &l->name);
     if (rc == 0 && l->name == NULL)
@@ -391,6 +400,8 @@ static int load_body(struct loader *ld, json_t *json)
         if (rc == 0)
             load_pop(ld, mark);
     }
+    if (rc == 0)
+        rc = load_follows(ld, json_object_get(json, "follows"));
     return rc == 0 ? load_resolve(ld) : rc;
 }
 
@@ -469,6 +480,11 @@ void layout_free(struct layout *layout)
 
 /* ---- look-ups ---- */
 
+bool map_is_array(const struct map_entry *entry)
+{
+    return entry->count != NULL || entry->next != NULL;
+}
+
 const struct type *layout_type(const struct layout *layout, const char *name)
 {
     for (size_t i = 0; i < layout->n_types; i++)
@@ -508,6 +524,6 @@ const char *severity_name(enum severity severity)
 
 const char *extent_kind_name(enum extent_kind kind)
 {
-    static const char *const names[] = {"metadata", "data", "free", "padding"};
+    static const char *const names[] = {"metadata", "data", "free", "padding", "unclaimed"};
     return names[kind];
 }

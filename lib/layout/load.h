@@ -45,6 +45,9 @@ int load_expr_text(struct loader *ld, json_t *value, const struct expr **ret, co
 int load_byte_text(struct loader *ld, json_t *value, const uint8_t **ret, size_t *ret_n);
 int load_rules(struct loader *ld, json_t *value, bool each_allowed, const struct rule **ret, size_t *ret_n);
 
+/* "follows"; needs the map. */
+int load_follows(struct loader *ld, json_t *json);
+
 int load_all_types(struct loader *ld, json_t *types);
 /* The type called `name`, loaded (its own types first); an unknown one is an error. */
 int load_type_named(struct loader *ld, const char *name, const struct type **ret);

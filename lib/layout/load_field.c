@@ -92,7 +92,7 @@ static int parse_type(struct loader *ld, const char *text, const struct type *ow
     } else {
         ret->repr = ret->type->base;
         ret->width_bytes = ret->type->size_bytes;
-        ret->big_endian = ret->type->big_endian;
+        ret->big_endian = ret->type->follows_order ? big : ret->type->big_endian;
     }
     return 0;
 }
@@ -169,6 +169,26 @@ static const char *const as_names[] = {"default", "hex",     "dec",      "octal"
                                        "unix_ms", "unix_ns", "fat_date", "fat_time", NULL};
 static const char *const pad_names[] = {"nul", "space", "none", NULL};
 
+/* What makes text a number, and a number a reference to text. */
+static int load_meaning(struct loader *ld, json_t *json, struct field *f)
+{
+    static const char *const digits[] = {"hex", "oct", "dec", NULL};
+    static const unsigned radixes[] = {16, 8, 10};
+    int choice = -1;
+    int rc = load_choice(ld, json, "digits", digits, &choice);
+    if (rc == 0 && choice >= 0) {
+        if (f->repr != REPR_CHARS || f->count_expr != NULL || f->count > 24)
+            return load_fail(ld, "\"digits\" needs char[1] to char[24]");
+        f->radix = radixes[choice];
+    }
+    if (rc == 0)
+        rc = load_expr(ld, json, "shows", &f->shows, NULL);
+    if (rc == 0 && f->shows != NULL &&
+        (f->type != NULL || (f->repr != REPR_UINT && f->repr != REPR_SINT && f->repr != REPR_BOTH)))
+        return load_fail(ld, "\"shows\" needs a plain number");
+    return rc;
+}
+
 static int load_count(struct loader *ld, json_t *json, struct field *f)
 {
     const struct expr *count = NULL;
@@ -215,8 +235,10 @@ int load_field(struct loader *ld, json_t *json, const struct type *type, struct 
     if (!json_is_object(json))
         return load_fail(ld, "a field must be an object");
     const char *text = NULL;
-    int rc = load_keys(ld, json,
-                       "name type count doc unit const default valid derive reserved when at as pad free");
+    int rc =
+        load_keys(ld, json,
+                  "name type count doc unit const default valid derive reserved when at as pad free digits "
+                  "shows");
     if (rc == 0)
         rc = load_text(ld, json, "name", &f.name);
     if (rc == 0 && f.name == NULL)
@@ -231,6 +253,8 @@ int load_field(struct loader *ld, json_t *json, const struct type *type, struct 
         rc = parse_type(ld, text, type, &f);
     if (rc == 0)
         rc = load_count(ld, json, &f);
+    if (rc == 0)
+        rc = load_meaning(ld, json, &f);
     if (rc == 0)
         rc = load_text(ld, json, "doc", &f.doc);
     if (rc == 0)

@@ -173,6 +173,9 @@ static int load_base(struct loader *ld, json_t *json, struct type *t)
     if (f.repr == REPR_BOTH)
         return load_fail(ld, "\"base\" cannot be a both-endian pair");
     t->size_bytes = t->min_bytes = f.width_bytes;
+    t->follows_order = t->kind != TYPE_BITS && json_object_get(json, "endian") == NULL &&
+                       strcmp(base + strlen(base) - 2, "le") != 0 &&
+                       strcmp(base + strlen(base) - 2, "be") != 0;
     t->big_endian = f.big_endian;
     t->is_signed = f.repr == REPR_SINT;
     t->base = f.repr;
@@ -380,6 +383,44 @@ static int load_bits(struct loader *ld, json_t *json, struct type *t)
     return 0;
 }
 
+/* A type that is like another: the other's object as it stands in the file, with the keys that this one has itself in
+ * their place. `types` owns the result. */
+static int load_like(struct loader *ld, json_t *written, json_t *types, const char *name)
+{
+    json_t *own = json_object_get(written, name);
+    json_t *like = json_is_object(own) ? json_object_get(own, "like") : NULL;
+    if (like == NULL)
+        return 0;
+    json_t *model = json_is_string(like) ? json_object_get(written, json_string_value(like)) : NULL;
+    if (!json_is_object(model) || json_object_get(model, "like") != NULL)
+        return load_fail(ld, "\"like\" must name a type of this layout that is not itself like another");
+    json_t *merged = json_copy(model);
+    if (merged == NULL || json_object_update(merged, own) != 0 || json_object_del(merged, "like") != 0) {
+        json_decref(merged);
+        return load_nomem(ld);
+    }
+    return json_object_set_new(types, name, merged) == 0 ? 0 : load_nomem(ld);
+}
+
+static int load_likes(struct loader *ld, json_t *types)
+{
+    json_t *written = json_copy(types);
+    const char *name;
+    json_t *value;
+    int rc = written == NULL ? load_nomem(ld) : 0;
+    json_object_foreach(written, name, value)
+    {
+        if (rc != 0)
+            break;
+        size_t mark = load_push(ld, ".types.%s", name);
+        rc = load_like(ld, written, types, name);
+        if (rc == 0)
+            load_pop(ld, mark);
+    }
+    json_decref(written);
+    return rc;
+}
+
 static int load_type(struct loader *ld, json_t *json, struct type *t)
 {
     static const char *const kinds[] = {"struct", "union", "enum", "flags", "bits", NULL};
@@ -460,6 +501,9 @@ int load_all_types(struct loader *ld, json_t *json)
 {
     if (!json_is_object(json) || json_object_size(json) == 0 || json_object_size(json) > LAYOUT_MAX_TYPES)
         return load_fail(ld, "\"types\" must be an object of 1 to %d types", (int)LAYOUT_MAX_TYPES);
+    int likes = load_likes(ld, json);
+    if (likes != 0)
+        return likes;
     const size_t n = json_object_size(json);
     ld->types = calloc(n, sizeof(struct type *));
     ld->type_json = calloc(n, sizeof(json_t *));

@@ -45,9 +45,9 @@ static struct shape self_shape(const struct field *field)
 
 static struct shape map_shape(const struct map_entry *entry)
 {
-    return (struct shape){entry->is_extent       ? SHAPE_EXTENT
-                          : entry->count != NULL ? SHAPE_MAP_ARRAY
-                                                 : SHAPE_STRUCT,
+    return (struct shape){entry->is_extent      ? SHAPE_EXTENT
+                          : map_is_array(entry) ? SHAPE_MAP_ARRAY
+                                                : SHAPE_STRUCT,
                           entry->type};
 }
 
@@ -293,7 +293,7 @@ static int resolve_rules(struct loader *ld, const struct scope *scope, const str
         size_t mark = load_push(ld, "%s[%zu]", key, i);
         if (rules[i].each != NULL) {
             const struct map_entry *entry = layout_map(ld->layout, rules[i].each);
-            if (entry == NULL || entry->count == NULL || entry->type == NULL)
+            if (entry == NULL || !map_is_array(entry) || entry->type == NULL)
                 return load_fail(ld, "\"each\" must name a map array, not '%s'", rules[i].each);
             inner = (struct scope){.type = entry->type, .has_index = true};
         }
@@ -329,6 +329,8 @@ static int resolve_fields(struct loader *ld, const struct type *t)
             rc = resolve_value(ld, &scope, f->derive, ".derive");
         if (rc == 0)
             rc = resolve_value(ld, &scope, f->when, ".when");
+        if (rc == 0)
+            rc = resolve_value(ld, &scope, f->shows, ".shows");
         if (rc != 0)
             return rc;
         load_pop(ld, mark);
@@ -376,6 +378,19 @@ int load_resolve(struct loader *ld)
         static const char *const keys[] = {".at", ".bytes", ".count", ".stride", ".when"};
         for (size_t k = 0; rc == 0 && k < 5; k++)
             rc = resolve_value(ld, &top, exprs[k], keys[k]);
+        const struct scope element = {.type = m->type, .has_index = true};
+        if (rc == 0)
+            rc = resolve_value(ld, &element, m->next, ".next");
+        if (rc == 0)
+            rc = resolve_value(ld, &element, m->last, ".last");
+        if (rc == 0)
+            load_pop(ld, mark);
+    }
+    for (size_t i = 0; rc == 0 && i < l->n_follows; i++) {
+        size_t mark = load_push(ld, ".follows[%zu]", i);
+        rc = resolve_value(ld, &top, l->follows[i].is, ".is");
+        if (rc == 0)
+            rc = resolve_value(ld, &top, l->follows[i].when, ".when");
         if (rc == 0)
             load_pop(ld, mark);
     }

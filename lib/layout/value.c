@@ -70,6 +70,10 @@ static void plain_number(const struct value *v, struct strbuf *ret)
     int64_t seconds = (int64_t)v->number;
     switch (v->field->as) {
     case AS_HEX: {
+        if (v->field->radix != 0) {
+            strbuf_printf(ret, "0x%llx", n);
+            return;
+        }
         unsigned bits = v->field->bit_width != 0 ? v->field->bit_width : 8 * v->field->width_bytes;
         if (bits < 64)
             n &= (1ULL << bits) - 1;
@@ -102,6 +106,32 @@ static void plain_number(const struct value *v, struct strbuf *ret)
     default:
         strbuf_printf(ret, v->field->repr == REPR_SINT ? "%lld" : "%llu", n);
     }
+}
+
+/* What a number stands for ("shows"); false where that cannot be told. */
+static bool shown_text(const struct value *v, struct strbuf *ret)
+{
+    enum { SHOWN_TEXT_BYTES = 256 };
+    struct eval ctx = {.image = v->inst != NULL ? v->inst->image : NULL,
+                       .inst = v->inst,
+                       .field = v->field,
+                       .index = v->index};
+    struct ev ev;
+    if (v->field->shows == NULL || ctx.image == NULL || eval_any(&ctx, v->field->shows, &ev, NULL) != 0)
+        return false;
+    struct ev place;
+    uint8_t bytes[SHOWN_TEXT_BYTES];
+    if (ev.kind == EV_NUM || ev_place(&ctx, &ev, &place, NULL) != 0) {
+        ev_text(&ev, ret);
+        return true;
+    }
+    size_t n = place.n < sizeof bytes ? (size_t)place.n : sizeof bytes;
+    if (place.bytes != NULL)
+        memcpy(bytes, place.bytes, n);
+    else if (dev_read(ctx.image->dev, place.offset, bytes, n, NULL) != 0)
+        return false;
+    strbuf_add(ret, (const char *)bytes, n);
+    return true;
 }
 
 static void flags_text(const struct value *v, struct strbuf *ret)
@@ -174,6 +204,10 @@ static void id_text(const struct value *v, struct strbuf *ret)
 
 void value_text(const struct value *v, struct strbuf *ret)
 {
+    if (v->field->radix != 0 && v->is_number) {
+        plain_number(v, ret);
+        return;
+    }
     switch (v->field->repr) {
     case REPR_CHARS:
         strbuf_putc(ret, '\'');
@@ -210,6 +244,13 @@ void value_text(const struct value *v, struct strbuf *ret)
         bits_text(v, ret);
     else
         plain_number(v, ret);
+    struct strbuf shown = {0};
+    if (shown_text(v, &shown)) {
+        strbuf_puts(ret, " (");
+        strbuf_visible(ret, strbuf_str(&shown), shown.len);
+        strbuf_putc(ret, ')');
+    }
+    strbuf_free_into(&shown, ret);
 }
 
 static void json_number(uint64_t n, bool is_signed, struct strbuf *ret)
@@ -243,6 +284,20 @@ static void json_members(const struct value *v, struct strbuf *ret)
     strbuf_puts(ret, "}}");
 }
 
+/* What a number stands for: always an object, so that readers meet one shape. */
+static void shown_json(const struct value *v, struct strbuf *ret)
+{
+    struct strbuf text = {0};
+    strbuf_puts(ret, "{\"value\":");
+    json_number(v->number, v->field->repr == REPR_SINT, ret);
+    if (shown_text(v, &text)) {
+        strbuf_puts(ret, ",\"text\":");
+        strbuf_json(ret, strbuf_str(&text), text.len);
+    }
+    strbuf_putc(ret, '}');
+    strbuf_free_into(&text, ret);
+}
+
 /* Where GUIDs may have names: always an object, so that readers meet one shape. */
 static void id_json(const struct value *v, struct strbuf *ret)
 {
@@ -259,6 +314,10 @@ static void id_json(const struct value *v, struct strbuf *ret)
 void value_json(const struct value *v, struct strbuf *ret)
 {
     struct strbuf text = {0};
+    if (v->field->radix != 0 && v->is_number) {
+        json_number(v->number, false, ret);
+        return;
+    }
     switch (v->field->repr) {
     case REPR_CHARS:
         strbuf_json(ret, (const char *)v->bytes, chars_length(v->bytes, v->n, v->field->pad));
@@ -288,6 +347,21 @@ void value_json(const struct value *v, struct strbuf *ret)
         strbuf_printf(ret, "\"%s\"", name->name);
     else if (type != NULL && type->kind != TYPE_ENUM)
         json_members(v, ret);
+    else if (v->field->shows != NULL)
+        shown_json(v, ret);
     else
         json_number(v->number, v->field->repr == REPR_SINT, ret);
+}
+
+void value_from_bytes(const struct field *field, const uint8_t *bytes, size_t n, struct value *ret)
+{
+    struct value v = {.field = field, .bytes = bytes, .n = n};
+    v.is_number = field->repr == REPR_UINT || field->repr == REPR_SINT || field->repr == REPR_BOTH;
+    if (v.is_number && field->repr == REPR_BOTH)
+        v.number = load_uint(bytes, field->width_bytes, false);
+    else if (v.is_number)
+        v.number = load_uint(bytes, field->width_bytes, field->big_endian);
+    if (field->repr == REPR_SINT)
+        v.number = sign_extend_u64(v.number, field->width_bytes);
+    *ret = v;
 }

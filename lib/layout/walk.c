@@ -56,6 +56,37 @@ static int walk_array(struct image *image, const struct map_entry *entry, const 
     return rc;
 }
 
+/* The elements of a chain, each an extent of its own: what lies between them is somebody else's. */
+static int walk_chain(struct image *image, const struct map_entry *entry, const struct map_place *place,
+                      const struct walk_sink *sink, struct plat_err *err)
+{
+    struct plat_err why = {0};
+    uint64_t count = 0;
+    int rc = image_map_count(image, entry, &count, &why);
+    if (rc == PLAT_EIO || rc == PLAT_ENOMEM)
+        return damage(sink, entry->name, &why, place->offset, err);
+    rc = sink->array != NULL ? sink->array(sink->ctx, entry->name, count, entry->type) : 0;
+    bool bulk = count > WALK_BULK_ELEMENTS && !sink->elements;
+    for (uint64_t i = 0; rc == 0 && (sink->instance != NULL || sink->extent != NULL); i++) {
+        char path[128];
+        struct inst inst;
+        (void)snprintf(path, sizeof path, "%s[%llu]", entry->name, (unsigned long long)i);
+        if (i < count && (bulk || !wanted(sink, path)))
+            continue;
+        int met = image_map_inst(image, entry, i, &inst, &why);
+        if (met != 0)
+            return met == PLAT_ENOTFOUND ? 0 : damage(sink, path, &why, place->offset, err);
+        inst.path = path;
+        struct extent extent = {
+            .place = {inst.offset, inst.size_bytes}, .kind = EXTENT_METADATA, .path = path};
+        if (sink->extent != NULL)
+            rc = sink->extent(sink->ctx, &extent);
+        if (rc == 0 && sink->instance != NULL)
+            rc = sink->instance(sink->ctx, &inst);
+    }
+    return rc;
+}
+
 static int walk_entry(struct image *image, const struct map_entry *entry, const struct walk_sink *sink,
                       struct plat_err *err)
 {
@@ -77,6 +108,8 @@ static int walk_entry(struct image *image, const struct map_entry *entry, const 
                                   (unsigned long long)image->dev->size_bytes);
         return walk_extent(sink, entry, range);
     }
+    if (entry->next != NULL)
+        return walk_chain(image, entry, &place, sink, err);
     if (place.is_array) {
         if (!range_within((struct range){place.offset, place.count * place.stride}, image->dev->size_bytes)) {
             int rc =

@@ -39,7 +39,7 @@ struct tree_ahead {
 
 static bool is_read_ahead(const struct tree_node *node)
 {
-    return node->kind == TREE_FILE && node->source == SOURCE_HOST_DIR &&
+    return node->kind == TREE_FILE && (node->source == SOURCE_HOST_DIR || node->source == SOURCE_HOST_FILE) &&
            node->size_bytes <= TREE_AHEAD_FILE_BYTES;
 }
 

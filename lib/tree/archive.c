@@ -1,9 +1,8 @@
-/* Archives: members become nodes, their contents go to one unlinked spool file.
+/* Archives: members become nodes, their contents go to one unlinked spool file. Manifests: the same, but contents stay in
+ * the host files that they name.
  *
  * What an archive says is not believed: names are cut into components and never reach the host, sizes are
- * checked against a limit before anything is written, and nothing is run: formats and filters are switched on
- * one by one, without mtree (it names host files), raw (any file would be an archive) and the filters that
- * start programs. */
+ * checked against a limit before anything is written, and nothing is run (archive_input.c). */
 #include "lib/tree/private.h"
 #include "lib/tree/archive_input.h"
 
@@ -13,6 +12,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -31,8 +31,8 @@ struct waiting {
 struct unpack {
     struct tree *tree;
     struct archive *archive;
+    struct manifest *manifest; /* NULL: it is an archive */
     struct tree_place target;
-    char *target_path; /* without leading '/', with '/' behind unless it is the root; for exclude patterns */
     uint64_t first_offset; /* spool offsets from here on belong to this archive */
     struct waiting *waiting;
     size_t n_waiting, cap_waiting;
@@ -125,8 +125,9 @@ static int find_link_target(struct unpack *u, const char *path, struct tree_node
         if (r != 0)
             return r;
     }
-    if (at == NULL || at->kind != TREE_FILE || at->source != SOURCE_SPOOL ||
-        at->from.spool_offset < u->first_offset) {
+    const bool earlier = at != NULL && at->kind == TREE_FILE &&
+                         (at->source != SOURCE_SPOOL || at->from.spool_offset < u->first_offset);
+    if (at == NULL || at->kind == TREE_DIR || earlier) {
         char label[TREE_LABEL_BYTES];
         tree_visible(path, strlen(path), label);
         return err_set(err, PLAT_EINVALID,
@@ -140,14 +141,16 @@ static int find_link_target(struct unpack *u, const char *path, struct tree_node
 /* Both are one file, unless the second brought contents of its own. */
 static void link_number(struct unpack *u, struct tree_node *first, struct tree_spec *spec)
 {
-    if (!u->tree->options.links || spec->from.spool_offset != first->from.spool_offset)
+    const bool differ = spec->kind == TREE_FILE && spec->from.spool_offset != first->from.spool_offset;
+    if (!u->tree->options.links || differ)
         return;
     if (first->link == 0)
         first->link = ++u->tree->links.n;
     spec->link = first->link;
 }
 
-/* Makes *spec a second name of the member that `path` names. */
+/* Makes *spec a second name of the member that `path` names, which need not be a regular file: GNU tar stores further
+ * names of symbolic links, devices and FIFOs as hard links, too. */
 static int link_contents(struct unpack *u, struct archive_entry *entry, const char *path,
                          struct tree_spec *spec, struct tree_node **ret_first, struct plat_err *err)
 {
@@ -155,8 +158,8 @@ static int link_contents(struct unpack *u, struct archive_entry *entry, const ch
     int r = find_link_target(u, path, &first, err);
     if (r != 0)
         return r;
-    spec->kind = TREE_FILE;
-    spec->source = SOURCE_SPOOL;
+    spec->kind = first->kind;
+    spec->source = first->source;
     spec->mode = first->mode;
     spec->uid = first->uid;
     spec->gid = first->gid;
@@ -164,9 +167,14 @@ static int link_contents(struct unpack *u, struct archive_entry *entry, const ch
     spec->mtime_s = first->mtime_s;
     spec->mtime_ns = first->mtime_ns;
     spec->size_bytes = first->size_bytes;
-    spec->from.spool_offset = first->from.spool_offset;
+    if (first->kind == TREE_SYMLINK)
+        spec->from.literal = first->from.literal;
+    else if (first->kind == TREE_FILE)
+        spec->from.spool_offset = first->from.spool_offset;
+    else
+        spec->from.device = first->from.device;
     *ret_first = first;
-    if (!archive_entry_size_is_set(entry) || archive_entry_size(entry) <= 0)
+    if (first->kind != TREE_FILE || !archive_entry_size_is_set(entry) || archive_entry_size(entry) <= 0)
         return 0;
     r = spool_member(u, entry, &spec->from.spool_offset, &spec->size_bytes, err);
     if (r != 0 || first->size_bytes > 0)
@@ -260,6 +268,8 @@ static int describe_member(struct unpack *u, struct archive_entry *entry, struct
     switch (archive_entry_filetype(entry)) {
     case AE_IFREG:
         spec->kind = TREE_FILE;
+        if (u->manifest != NULL)
+            return manifest_contents(u->manifest, entry, spec, err);
         spec->source = SOURCE_SPOOL;
         return spool_member(u, entry, &spec->from.spool_offset, &spec->size_bytes, err);
     case AE_IFDIR:
@@ -286,17 +296,19 @@ static int describe_member(struct unpack *u, struct archive_entry *entry, struct
 }
 
 /* True when the member or a directory above it is excluded. */
-static int member_excluded(struct unpack *u, const char *path, bool *ret, struct plat_err *err)
+static int member_excluded(struct unpack *u, const char *path, bool directory, bool *ret,
+                           struct plat_err *err)
 {
     *ret = false;
-    if (u->tree->options.exclude == NULL)
+    if (u->tree->ignore.n == 0)
         return 0;
     struct strbuf sb = {0};
-    strbuf_puts(&sb, u->target_path);
-    const char *name;
-    for (size_t n; !*ret && (n = tree_component(&path, &name)) != 0;) {
+    const char *name, *next;
+    size_t n = tree_component(&path, &name);
+    for (size_t n_next; !*ret && n != 0; name = next, n = n_next) {
+        n_next = tree_component(&path, &next);
         strbuf_add(&sb, name, n);
-        *ret = !sb.failed && tree_excluded(u->tree, strbuf_str(&sb));
+        *ret = !sb.failed && tree_ignores(&u->tree->ignore, strbuf_str(&sb), directory || n_next != 0);
         strbuf_putc(&sb, '/');
     }
     bool failed = sb.failed;
@@ -334,10 +346,12 @@ static int member_xattrs(struct unpack *u, struct archive_entry *entry, const st
 
 static int add_member(struct unpack *u, struct archive_entry *entry, const char *path, struct plat_err *err)
 {
-    bool excluded;
+    bool excluded = false;
     int r = check_member_path(u, path, err);
     if (r == 0)
-        r = member_excluded(u, path, &excluded, err);
+        r = member_excluded(u, path, archive_entry_filetype(entry) == AE_IFDIR, &excluded, err);
+    if (r == 0 && !excluded && u->manifest != NULL)
+        r = manifest_settle(u->manifest, entry, &excluded, err);
     if (r != 0 || excluded)
         return r;
     struct tree_place at = u->target;
@@ -370,6 +384,16 @@ static int add_member(struct unpack *u, struct archive_entry *entry, const char 
     return r;
 }
 
+/* What libarchive only warns of in a manifest: it would go on with a guess. */
+static int manifest_fault(struct archive *a, const char *path, struct plat_err *err)
+{
+    char label[TREE_LABEL_BYTES];
+    const int r = tree_archive_fault(a, PLAT_EINVALID, err);
+    tree_visible(path != NULL ? path : "", path != NULL ? strlen(path) : 0, label);
+    (void)err_prefix(err, "entry '%s'", label);
+    return r;
+}
+
 static int unpack_all(struct unpack *u, struct plat_err *err)
 {
     unsigned retries = 0;
@@ -383,6 +407,8 @@ static int unpack_all(struct unpack *u, struct plat_err *err)
         if (r != ARCHIVE_OK && r != ARCHIVE_WARN)
             return tree_archive_fault(u->archive, PLAT_ECORRUPT, err);
         const char *path = archive_entry_pathname(entry);
+        if (r == ARCHIVE_WARN && u->manifest != NULL)
+            return manifest_fault(u->archive, path, err);
         if (path == NULL)
             path = archive_entry_pathname_utf8(entry);
         if (path == NULL)
@@ -392,16 +418,20 @@ static int unpack_all(struct unpack *u, struct plat_err *err)
         tree_visible(path, strlen(path), label);
         r = add_member(u, entry, path, err);
         if (r != 0) {
-            (void)err_prefix(err, "member '%s'", label);
+            (void)err_prefix(err, "%s '%s'", u->manifest != NULL ? "entry" : "member", label);
             return r;
         }
     }
 }
 
-static int unpack(struct unpack *u, const char *host_path, struct plat_err *err)
+static int unpack(struct unpack *u, const char *host_path, enum archive_expected expected,
+                  struct plat_err *err)
 {
     struct archive_input input;
-    int r = archive_input_open(&input, host_path, u->tree->options.spool_dir, err);
+    int r = archive_input_open(&input, host_path, expected, u->tree->options.spool_dir, err);
+    if (r == 0 && input.words != NULL &&
+        (r = manifest_open(u->tree, host_path, input.named_manifest, &u->manifest, err)) != 0)
+        archive_input_close(&input);
     if (r != 0)
         return r;
     /* libarchive turns names into the locale's encoding, and to NFC on the way where that is Unicode. Where
@@ -418,6 +448,13 @@ static int unpack(struct unpack *u, const char *host_path, struct plat_err *err)
         (void)uselocale(before);
         freelocale(locale);
     }
+    if (input.fault.class != 0) {
+        r = input.fault.class;
+        if (err != NULL)
+            *err = input.fault;
+    }
+    if (r == 0)
+        archive_input_drain(&input);
     archive_input_close(&input);
     if (r != 0)
         return r;
@@ -428,40 +465,41 @@ static int unpack(struct unpack *u, const char *host_path, struct plat_err *err)
     return 0;
 }
 
-static int set_target(struct unpack *u, const char *target, struct plat_err *err)
-{
-    int r = tree_descend_all(u->tree, target, &u->target, err);
-    if (r != 0)
-        return r;
-    size_t room = u->target.path_bytes + 3;
-    char *path = malloc(room);
-    if (path == NULL || tree_path(u->target.dir, path, room) != 0) {
-        free(path);
-        return err_nomem(err, "reading an archive");
-    }
-    size_t n = strlen(path);
-    memmove(path, path + 1, n--);
-    if (n > 0)
-        memcpy(path + n, "/", 2);
-    u->target_path = path;
-    return 0;
-}
-
-int tree_add_archive(struct tree *tree, const char *target, const char *host_path, struct plat_err *err)
+static int add_archive(struct tree *tree, const char *target, const char *host_path,
+                       enum archive_expected expected, struct plat_err *err)
 {
     if (tree->finished)
         return err_set(err, PLAT_EBUG, "an addition to a finished tree");
     struct unpack u = {.tree = tree, .first_offset = tree->spool_end};
-    int r = set_target(&u, target, err);
+    int r = tree_descend_all(tree, target, &u.target, err);
     if (r == 0 && tree->spool_fd < 0)
         r = tree_spool_open(tree->options.spool_dir, &tree->spool_fd, err);
     if (r == 0) {
-        r = unpack(&u, host_path, err);
+        r = unpack(&u, host_path, expected, err);
         if (r != 0)
             (void)err_prefix(err, "%s", strcmp(host_path, "-") == 0 ? "standard input" : host_path);
     }
-    free(u.target_path);
+    manifest_close(u.manifest);
     free(u.waiting);
     free(u.bodies);
     return r;
+}
+
+int tree_add_archive(struct tree *tree, const char *target, const char *host_path, struct plat_err *err)
+{
+    return add_archive(tree, target, host_path, EXPECT_ARCHIVE, err);
+}
+
+int tree_add_manifest(struct tree *tree, const char *target, const char *host_path, struct plat_err *err)
+{
+    return add_archive(tree, target, host_path, EXPECT_MANIFEST, err);
+}
+
+int tree_add_source(struct tree *tree, const char *source, struct plat_err *err)
+{
+    struct stat st = {.st_mode = S_IFREG}; /* "-" */
+    if (strcmp(source, "-") != 0 && stat(source, &st) != 0)
+        return err_sys(err, errno, "%s", source);
+    return S_ISDIR(st.st_mode) ? tree_add_directory(tree, "/", source, err)
+                               : add_archive(tree, "/", source, EXPECT_EITHER, err);
 }

@@ -13,6 +13,7 @@
 /* Where a node's content comes from (tree_node.source) and which member of tree_node.from says so. */
 enum tree_source {
     SOURCE_NONE,      /* directories, FIFOs, sockets; devices use from.device */
+    SOURCE_STATED,    /* the same, of tree_add_nodes */
     SOURCE_HOST_DIR,  /* from.source_index: below that host directory */
     SOURCE_HOST_FILE, /* from.source_index: that host file */
     SOURCE_SPOOL,     /* from.spool_offset */
@@ -65,6 +66,14 @@ struct host_cursor {
     int root_fd, dir_fd; /* -1: none */
 };
 
+/* ignore.c */
+struct tree_ignore_rule;
+struct tree_ignore {
+    struct arena text;
+    struct tree_ignore_rule *rules;
+    size_t n, cap;
+};
+
 struct tree {
     struct tree_options options; /* its pointers lead into `text` */
     struct arena nodes, text;
@@ -75,9 +84,11 @@ struct tree {
     struct tree_xattr_map xattrs;
     struct host_source *sources;
     size_t n_sources, cap_sources;
+    uint32_t n_manifests;
     int spool_fd; /* -1: none yet */
     uint64_t spool_end;
     struct host_cursor last;
+    struct tree_ignore ignore; /* what options.exclude or tree_set_exclude say */
     /* options.output as a directory finds it; name NULL: there is none. */
     struct {
         dev_t device;
@@ -97,7 +108,7 @@ struct tree_spec {
     int64_t mtime_s;
     uint32_t mtime_ns;
     uint64_t size_bytes;
-    uint32_t link; /* files */
+    uint32_t link; /* not directories */
     union {
         uint64_t spool_offset;
         const char *literal;
@@ -152,7 +163,13 @@ void host_cursor_close(struct host_cursor *cursor);
 int tree_read_whole(const struct tree *tree, struct host_cursor *cursor, const struct tree_node *node,
                     uint8_t *buf, struct plat_err *err);
 
-bool tree_excluded(const struct tree *tree, const char *path);
+/* ignore.c: patterns that leave paths out, the last that matches decides. Zero-initialise; tree_ignore_free. */
+int tree_ignore_add(struct tree_ignore *ignore, const char *pattern, struct plat_err *err);
+/* A file of patterns, one a line. */
+int tree_ignore_read(struct tree_ignore *ignore, const char *host_path, struct plat_err *err);
+/* Is this path, relative to where the patterns hold, left out? For what is below a directory that is, it says nothing. */
+bool tree_ignores(const struct tree_ignore *ignore, const char *path, bool directory);
+void tree_ignore_free(struct tree_ignore *ignore);
 
 /* index.c */
 int tree_index_find(struct tree *tree, const struct tree_node *dir, const char *name, size_t n,

@@ -169,6 +169,7 @@ int tree_reader_open(struct tree *tree, const struct tree_node *node, struct tre
             tree_reader_close(&reader);
         break;
     case SOURCE_NONE:
+    case SOURCE_STATED:
     default: {
         char label[TREE_LABEL_BYTES];
         tree_label(node, label);

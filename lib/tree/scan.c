@@ -19,9 +19,11 @@ struct scan {
     int root_fd;
     struct tree_node **pending; /* directories that are not read yet */
     size_t n_pending, cap_pending;
-    struct strbuf path; /* target path of the directory being read, with '/' behind, for exclude patterns */
-    bool has_output;    /* the directory being read is the output's */
-    int64_t newest_s;   /* of what it holds */
+    struct strbuf
+        path; /* of the directory being read, below the target, with '/' behind; for exclude patterns */
+    size_t target_bytes;
+    bool has_output;  /* the directory being read is the output's */
+    int64_t newest_s; /* of what it holds */
     uint32_t newest_ns;
 };
 
@@ -131,8 +133,6 @@ static int look(struct scan *s, int dir_fd, const char *name, struct tree_spec *
         spec.source = SOURCE_HOST_DIR;
         spec.from.source_index = s->source;
         spec.size_bytes = (uint64_t)st.st_size;
-        if (s->tree->options.links && st.st_nlink > 1)
-            r = tree_link_find(&s->tree->links, st.st_dev, st.st_ino, &spec.link);
         break;
     case S_IFDIR:
         spec.kind = TREE_DIR;
@@ -156,26 +156,33 @@ static int look(struct scan *s, int dir_fd, const char *name, struct tree_spec *
         r = EINVAL;
         break;
     }
+    if (r == 0 && spec.kind != TREE_DIR && s->tree->options.links && st.st_nlink > 1)
+        r = tree_link_find(&s->tree->links, st.st_dev, st.st_ino, &spec.link);
     if (r == 0)
         *ret = spec;
     return r;
 }
 
-static bool is_excluded(struct scan *s, const char *name)
+static bool is_excluded(struct scan *s, int dir_fd, const struct dirent *entry)
 {
-    if (s->tree->options.exclude == NULL)
+    struct stat st;
+    if (s->tree->ignore.n == 0)
         return false;
+    bool directory = entry->d_type == DT_DIR;
+    if (entry->d_type == DT_UNKNOWN) /* what cannot be looked at is complained of later */
+        directory = fstatat(dir_fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
     size_t keep = s->path.len;
-    strbuf_puts(&s->path, name);
-    bool excluded = !s->path.failed && tree_excluded(s->tree, strbuf_str(&s->path));
+    strbuf_puts(&s->path, entry->d_name);
+    bool excluded = !s->path.failed && tree_ignores(&s->tree->ignore, strbuf_str(&s->path), directory);
     strbuf_truncate(&s->path, keep);
     return excluded;
 }
 
-static int scan_entry(struct scan *s, const struct tree_place *at, int dir_fd, const char *name,
+static int scan_entry(struct scan *s, const struct tree_place *at, int dir_fd, const struct dirent *entry,
                       bool known_new, struct plat_err *err)
 {
-    if (is_excluded(s, name))
+    const char *name = entry->d_name;
+    if (is_excluded(s, dir_fd, entry))
         return 0;
     if (s->has_output && strcmp(name, s->tree->output.name) == 0) {
         s->tree->output.left_out = true;
@@ -208,13 +215,14 @@ static int scan_entry(struct scan *s, const struct tree_place *at, int dir_fd, c
 
 static int set_path(struct scan *s, struct tree_node *dir, struct plat_err *err)
 {
-    if (s->tree->options.exclude == NULL)
+    if (s->tree->ignore.n == 0)
         return 0;
     char *buf = malloc(TREE_MAX_PATH_BYTES + 2);
     int r = buf == NULL ? PLAT_ENOMEM : tree_path(dir, buf, TREE_MAX_PATH_BYTES + 2);
     strbuf_truncate(&s->path, 0);
-    if (r == 0 && buf[1] != '\0') {
-        strbuf_puts(&s->path, buf + 1);
+    const size_t above = s->target_bytes > 0 ? s->target_bytes + 2 : 1; /* "/target/", or "/" */
+    if (r == 0 && strlen(buf) > above) {
+        strbuf_puts(&s->path, buf + above);
         strbuf_putc(&s->path, '/');
     }
     free(buf);
@@ -269,7 +277,7 @@ static int scan_directory(struct scan *s, struct tree_node *dir, struct plat_err
         const char *name = entry->d_name;
         if (name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')))
             continue;
-        r = scan_entry(s, &at, fd, name, known_new, err);
+        r = scan_entry(s, &at, fd, entry, known_new, err);
         if (r != 0)
             goto out;
     }
@@ -300,6 +308,8 @@ int tree_add_directory(struct tree *tree, const char *target, const char *host_p
         return r;
     }
     int r = tree_descend_all(tree, target, &at, err);
+    if (r == 0)
+        s.target_bytes = at.path_bytes;
     if (r == 0)
         r = tree_add_source_path(tree, host_path, at.dir, &s.source, err);
     if (r == 0) {

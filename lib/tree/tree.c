@@ -42,19 +42,7 @@ static int copy_options(struct tree *tree, const struct tree_options *options)
         return PLAT_ENOMEM;
     if (options->output != NULL && find_output(tree, options->output) != 0)
         return PLAT_ENOMEM;
-    if (options->exclude == NULL)
-        return 0;
-    size_t n = 0;
-    while (options->exclude[n] != NULL)
-        n++;
-    const char **copy = arena_alloc(&tree->text, (n + 1) * sizeof *copy);
-    if (copy == NULL)
-        return PLAT_ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        if ((copy[i] = arena_strdup(&tree->text, options->exclude[i])) == NULL)
-            return PLAT_ENOMEM;
-    }
-    tree->options.exclude = copy;
+    tree->options.exclude = tree->options.exclude_from = NULL;
     return 0;
 }
 
@@ -66,9 +54,14 @@ int tree_open(const struct tree_options *options, struct tree **ret, struct plat
     tree->spool_fd = -1;
     host_cursor_init(&tree->last);
     tree->root = arena_alloc(&tree->nodes, sizeof *tree->root);
-    if (tree->root == NULL || (options != NULL && copy_options(tree, options) != 0)) {
+    int rc = tree->root == NULL || (options != NULL && copy_options(tree, options) != 0)
+                 ? err_nomem(err, "opening a file tree")
+                 : 0;
+    if (rc == 0 && options != NULL)
+        rc = tree_set_exclude(tree, options->exclude, options->exclude_from, err);
+    if (rc != 0) {
         tree_close(tree);
-        return err_nomem(err, "opening a file tree");
+        return rc;
     }
     tree->root->name = "";
     tree->n_nodes = 1;
@@ -88,6 +81,7 @@ void tree_close(struct tree *tree)
         (void)close(tree->spool_fd);
     host_cursor_close(&tree->last);
     free(tree->sources);
+    tree_ignore_free(&tree->ignore);
     arena_free(&tree->nodes);
     arena_free(&tree->text);
     free(tree);
@@ -103,9 +97,16 @@ bool tree_left_out_output(const struct tree *tree)
     return tree->output.left_out;
 }
 
-void tree_set_exclude(struct tree *tree, const char *const *exclude)
+int tree_set_exclude(struct tree *tree, const char *const *exclude, const char *const *exclude_from,
+                     struct plat_err *err)
 {
-    tree->options.exclude = exclude;
+    int rc = 0;
+    tree_ignore_free(&tree->ignore);
+    for (size_t i = 0; rc == 0 && exclude_from != NULL && exclude_from[i] != NULL; i++)
+        rc = tree_ignore_read(&tree->ignore, exclude_from[i], err);
+    for (size_t i = 0; rc == 0 && exclude != NULL && exclude[i] != NULL; i++)
+        rc = tree_ignore_add(&tree->ignore, exclude[i], err);
+    return rc;
 }
 
 /* ---- names and places ---- */
@@ -402,18 +403,6 @@ int tree_mkdir(struct tree *tree, const char *target, struct plat_err *err)
 {
     struct tree_place at;
     return tree_descend_all(tree, target, &at, err);
-}
-
-int tree_add_source(struct tree *tree, const char *source, struct plat_err *err)
-{
-    if (strcmp(source, "-") == 0)
-        return tree_add_archive(tree, "/", source, err);
-    struct stat st;
-    if (stat(source, &st) != 0)
-        return err_sys(err, errno, "%s", source);
-    if (S_ISDIR(st.st_mode))
-        return tree_add_directory(tree, "/", source, err);
-    return tree_add_archive(tree, "/", source, err);
 }
 
 /* ---- finishing ---- */

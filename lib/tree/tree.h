@@ -49,7 +49,7 @@ struct tree_node {
     union {
         uint32_t n_children; /* directories; else 0, but for: */
         uint32_t
-            link; /* files, with tree_options.links: those of one number are one file, a hard link; 0: alone */
+            link; /* others, with tree_options.links: those of one number are one file, a hard link; 0: alone */
     };
     uint8_t kind;   /* enum tree_kind */
     uint8_t source; /* private to lib/tree */
@@ -68,10 +68,11 @@ struct tree_options {
     int64_t clamp_s;
     bool has_time; /* every mtime becomes time_s (a recipe's "time") */
     int64_t time_s;
-    /* Glob patterns (lib/base/text.h) over target paths without leading '/'; NULL-terminated. They hold for
-     * what directories and archives bring, not for what is added by name. An excluded directory is not looked
-     * into. */
+    /* Patterns with the habits of gitignore(5), over paths relative to the target of each addition; NULL-terminated. They
+     * hold for what directories, archives and manifests bring, not for what is added by name. The last that matches
+     * decides; an excluded directory is not looked into. Those in the files exclude_from names come before these. */
     const char *const *exclude;
+    const char *const *exclude_from;
     bool xattrs;     /* keep extended attributes: tree_xattrs */
     bool links;      /* tell hard links: tree_node.link */
     bool root_owned; /* what comes from host files and directories belongs to 0:0, not to whoever owns it
@@ -84,14 +85,14 @@ struct tree_options {
 };
 
 struct tree;
-/* Copies what `options` points to; NULL: none of them. The tree starts as an empty root directory, mode 0755.
- */
+/* Copies what `options` points to; NULL: none of them. The tree starts as an empty root directory, mode 0755. PLAT_EINVALID
+ * where a pattern is none. */
 int tree_open(const struct tree_options *options, struct tree **ret, struct plat_err *err);
 void tree_close(struct tree *tree);
 struct tree_node *tree_root(struct tree *tree);
-/* Patterns for the additions that follow, in place of options.exclude (NULL: none). Borrowed until replaced.
- */
-void tree_set_exclude(struct tree *tree, const char *const *exclude);
+/* Patterns for the additions that follow, in place of those of the options; either may be NULL: none. */
+int tree_set_exclude(struct tree *tree, const char *const *exclude, const char *const *exclude_from,
+                     struct plat_err *err);
 
 /* `target` is a path inside the tree ("/", "EFI/BOOT"; a leading '/' and "." components mean nothing);
  * missing parents are made (mode 0755, owner 0, time 0). A ".." component is PLAT_EINVALID, as is a file's
@@ -108,15 +109,47 @@ int tree_add_file(struct tree *tree, const char *target, const char *host_path, 
 /* tar, cpio, zip, 7z, rar, cab, iso9660, ar, xar, lha with any compression that libarchive undoes in this
  * process (it starts no programs); "-" is standard input. Contents are spooled. A member name that contains
  * ".." is PLAT_EINVALID; leading
- * '/' are dropped. A hard link gets the content that its target has by then. mtree is not read: it names host
- * files. */
+ * '/' are dropped. A hard link gets the content that its target has by then. tar and cpio are read in one pass from a pipe;
+ * others are copied to a temporary file first. mtree is not read: it names host files. */
 int tree_add_archive(struct tree *tree, const char *target, const char *host_path, struct plat_err *err);
+/* A manifest: an mtree(5) specification, of which libarchive's reader decides what is well-formed. Contents are those of the
+ * host files that contents= names, else of the entry's own path: relative to the manifest's directory ("-": the current
+ * one), from which neither ".." nor a symbolic link may lead out; absolute where it is written so, unless the manifest was
+ * recognised by its first line alone (tree_add_source), for a stranger's archive may be one. Nothing is copied.
+ * size= must be that of the file. Every entry needs type=; mode is 0755 for directories and 0644 else where it is not
+ * given, owners are 0, the time is 0. Entries with the same inode= and nlink= above 1 are one file. Users and groups are
+ * numbers: a name without a number is PLAT_EINVALID, but for root and wheel. flags= and digests mean nothing. A file that
+ * is "optional" and not there is left out. */
+int tree_add_manifest(struct tree *tree, const char *target, const char *host_path, struct plat_err *err);
 int tree_add_literal(struct tree *tree, const char *target, const void *bytes, size_t n,
                      struct plat_err *err);
 int tree_add_symlink(struct tree *tree, const char *target, const char *to, struct plat_err *err);
 int tree_mkdir(struct tree *tree, const char *target, struct plat_err *err);
-/* SOURCE of `plat mk`: a directory, an archive, or "-"; decided by what it is. */
+/* SOURCE of `plat mk`: a directory, a manifest (*.mtree, or its first line begins with #mtree), an archive, or "-"; decided
+ * by what it is. */
 int tree_add_source(struct tree *tree, const char *source, struct plat_err *err);
+
+/* Nodes that no source need have, in the words of `plat mk --node`:
+ *
+ *     dev/console:c:5:1:0600     character device 5:1       run/ready:p:0600    FIFO (s: socket)
+ *     dev/vda:b:254:0:0660:0:6   block device of group 6    proc:d:0555         directory
+ *     bin:l:usr/bin              symbolic link
+ *
+ * A backslash takes the meaning of a colon in the path away. Parents that are missing are made as everywhere. A node takes
+ * the place of a file (or device, or link) of its path; of a directory that is there a directory changes permissions and
+ * owner, not what it holds. A directory in place of something else, or the reverse, is PLAT_EINVALID, as is the root, and
+ * the same path twice. *ret_owned: some node names an owner that is not 0. */
+int tree_add_nodes(struct tree *tree, const char *const *texts, size_t n, bool *ret_owned,
+                   struct plat_err *err);
+/* Is it one of those? Their permissions are meant as they are. */
+bool tree_is_stated(const struct tree_node *node);
+
+/* Permissions of everything but symbolic links, as `chmod -R` of GNU would change them with a umask of 0: "0755",
+ * "u=rwX,go=rX", "a-w", "g=u". X is x for directories and for what somebody may execute. Set-user-id and set-group-id of
+ * directories stay unless they are named (u-s; five octal digits). PLAT_EINVALID when it cannot be understood. */
+int tree_change_modes(struct tree *tree, const char *changes, struct plat_err *err);
+/* Everything belongs to this user and group. */
+void tree_own_all(struct tree *tree, uint32_t uid, uint32_t gid);
 
 struct tree_override {
     const char

@@ -172,17 +172,6 @@ void tree_digest(const struct tree *tree, bool with_owner, char ret[65])
 
 /* ---- patterns ---- */
 
-bool tree_excluded(const struct tree *tree, const char *path)
-{
-    if (tree->options.exclude == NULL)
-        return false;
-    for (const char *const *p = tree->options.exclude; *p != NULL; p++) {
-        if (glob_match(*p, path))
-            return true;
-    }
-    return false;
-}
-
 static void override_node(struct tree_node *node, const struct tree_override *o)
 {
     if (o->has_mode)

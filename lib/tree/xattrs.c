@@ -59,10 +59,14 @@ int tree_xattrs_set(struct tree *tree, const struct tree_node *node, const struc
 
 /* ---- sets ---- */
 
-static int compare_names(const void *va, const void *vb)
+/* By name; values decide where a name comes twice, so that the order of the source does not. */
+static int compare_attributes(const void *va, const void *vb)
 {
     const struct tree_xattr *a = va, *b = vb;
-    return strcmp(a->name, b->name);
+    int r = strcmp(a->name, b->name);
+    if (r == 0)
+        r = a->n_bytes < b->n_bytes ? -1 : a->n_bytes > b->n_bytes;
+    return r != 0 ? r : memcmp(a->value, b->value, a->n_bytes);
 }
 
 /* Room for n attributes, in the tree. */
@@ -85,7 +89,14 @@ static int set_add(struct tree *tree, struct tree_xattrs *set, const char *name,
 
 static int set_finish(struct tree *tree, const struct tree_node *node, struct tree_xattrs *set)
 {
-    qsort(set->items, set->n, sizeof *set->items, compare_names);
+    qsort(set->items, set->n, sizeof *set->items, compare_attributes);
+    /* bsdtar writes each attribute twice, once in its own way and once as star does; libarchive reads both. */
+    size_t n = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        if (i + 1 == set->n || strcmp(set->items[i].name, set->items[i + 1].name) != 0)
+            set->items[n++] = set->items[i];
+    }
+    set->n = n;
     return tree_xattrs_set(tree, node, set->n > 0 ? set : NULL);
 }
 

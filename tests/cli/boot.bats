@@ -407,3 +407,22 @@ JSON
     [ "$status" -eq 0 ]
     sha256sum -c before
 }
+
+# Catches: a SquashFS that unsquashfs and the kernel of this machine read, but a distribution's kernel does not boot from.
+@test "real: Debian's kernel takes the SquashFS of examples/linux-disk as its root, and finds its files whole" {
+    command -v qemu-system-x86_64 >/dev/null || skip "QEMU is not installed (qemu-system-x86)"
+    [ -r /usr/share/ovmf/OVMF.fd ] || [ -r /usr/share/OVMF/OVMF_CODE_4M.fd ] || skip "OVMF is not installed (ovmf)"
+    [ -r /usr/lib/systemd/boot/efi/systemd-bootx64.efi ] || skip "systemd-boot is not installed (systemd-boot-efi)"
+    [ -x /bin/busybox ] || skip "busybox is not installed (busybox-static)"
+    for module in /lib/modules/*-cloud-amd64/kernel/fs/squashfs/squashfs.ko; do
+        release=${module#/lib/modules/} release=${release%%/*}
+    done
+    [ -r "/boot/vmlinuz-$release" ] || skip "no kernel with its modules here (linux-image-cloud-amd64)"
+    "$PLAT" build "$root/examples/linux-disk/recipe.json" -D "RELEASE=$release" -o linux.img
+    run "$PLAT" boot linux.img --bus nvme --accel tcg --timeout 150 --log linux.log \
+        -e 'PLAT-GUEST root is squashfs ro' \
+        -e "PLAT-GUEST sha256 $(sha256sum </bin/busybox | cut -c1-64)  /bin/busybox" \
+        -e "PLAT-GUEST motd: $(cat "$root/examples/linux-disk/root/etc/motd")" -r 'SQUASHFS error'
+    echo "$output"
+    [ "$status" -eq 0 ]
+}

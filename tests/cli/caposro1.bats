@@ -2,21 +2,11 @@
 # caposro1 from the outside: made from directories, archives, pipes and recipes; looked at; taken apart again.
 
 setup() {
+    source "$BATS_TEST_DIRNAME/source_tree.bash"
     root=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
     PLAT=${PLAT:-$root/build/plat}
     cd "$BATS_TEST_TMPDIR"
-    mkdir -p src/dir/empty "src/a name"
-    echo one >src/one.txt
-    printf two >"src/a name/two"
-    : >src/none
-    head -c 100000 /dev/urandom >src/dir/big
-    ln -s ../one.txt src/dir/link
-    chmod 750 src/dir
-    chmod 600 src/one.txt
-}
-
-tree_of() { # DIR: what must survive, but not times
-    (cd "$1" && find . -printf '%P %y %m %l\n' | sort && find . -type f -exec sha256sum {} + | sort)
+    make_source 100000
 }
 
 @test "a directory comes out as it went in" {

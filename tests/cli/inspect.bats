@@ -277,7 +277,7 @@ EOF
     at 528 header_crc32
     at 0 boot_code
     at 1MiB jump_opcode
-    at 0x8000 'padding  gap'
+    at 0x8000 'unclaimed  gap'
     at 0x4500000 'esp.free'
     at $(($(stat -c %s disk.img) - 1)) gpt.backup
     # The first byte of a file, found from its directory entry.

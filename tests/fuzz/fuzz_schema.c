@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     (void)layout_export_markdown(layout, &text, &err);
     strbuf_free(&text);
     if (dev_open_const(bytes, sizeof bytes, "fuzz.img", &dev, &err) == 0) {
-        (void)layout_matches(layout, dev, NULL, 0);
+        bool matches;
+        (void)layout_matches(layout, dev, NULL, 0, &matches, &err);
         if (image_open(layout, dev, NULL, 0, &image, &err) == 0) {
             struct walk_sink sink = {
                 .ctx = &count, .instance = on_instance, .findings = {on_finding, &count}};

@@ -68,7 +68,7 @@ EOF
 
 # Faults of form. What is wrong with the others (a size, an overlap, a name in an expression, ...) no JSON Schema tells.
 structural="01 02 03 04 05 06 07 08 09 10 11 12 13 14 15 16 17 18 19 20 21 27 28 29 32 33 34 35 36 39 41 42 43 44 45 60
-61 62 64 65 66 70 72 76 81 84 85 86 89"
+61 62 64 65 66 70 72 76 81 84 85 86 89 102 103 105 106"
 
 @test "rejects each bad layout whose fault is one of form" {
     for n in $structural; do

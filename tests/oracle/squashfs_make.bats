@@ -52,24 +52,9 @@ unpack() { # IMAGE DIRECTORY
 may_mount() { [ "$(id -u)" -eq 0 ] && grep -q squashfs /proc/filesystems && [ -e /dev/loop-control ]; }
 field() { unsquashfs -s "$1" | sed -n "s/^$2 //p"; }
 
-@test "every codec and block size: unsquashfs and rdsquashfs give the files back" {
-    for codec in gzip gzip:1 zstd:3 xz xz:filters=x86 lz4 lz4:hc lzo:1; do
-        for block in 4096 128KiB 1MiB; do
-            echo "# $codec $block"
-            "$PLAT" mk squashfs "$MIX" -o i.img -O "compress=$codec" -O "block-bytes=$block"
-            unpack i.img out
-            same_tree "$MIX" out
-            "$PLAT" verify --data i.img
-        done
-        rm -rf out && mkdir out
-        rdsquashfs -q -u / -p out i.img
-        diff <(contents "$MIX") <(contents out)
-    done
-}
-
-@test "every option: the same files" {
-    for option in fragments=no fragments=always duplicates=keep exports=yes plain=inodes,ids plain=data,fragments \
-        padding=no threads=3 compress=xz:dict=16KiB level=1; do
+# squashfs_readers.bats has those of the layout.
+@test "options: the same files" {
+    for option in padding=no threads=3 level=1; do
         echo "# $option"
         "$PLAT" mk squashfs "$MIX" -o i.img -O "$option"
         unpack i.img out
@@ -107,55 +92,6 @@ field() { unsquashfs -s "$1" | sed -n "s/^$2 //p"; }
         "$PLAT" mk squashfs - -o - -O compress=$codec <src.tar 2>note >b.img
         [ "$(sha256sum <b.img)" = "$sum" ]
     done
-}
-
-@test "no files, one of 0 and one of 1 byte" {
-    for bytes in none 0 1; do
-        rm -rf t && mkdir t
-        [ $bytes = none ] || head -c $bytes /dev/zero | tr '\0' x >t/f
-        "$PLAT" mk squashfs t -o i.img
-        unpack i.img out
-        diff -r t out
-        "$PLAT" verify --data i.img
-        if may_mount; then
-            mkdir -p mnt
-            mount -t squashfs -o loop,ro i.img mnt
-            diff -r t mnt || { umount mnt; false; }
-            umount mnt
-        fi
-    done
-}
-
-@test "a deep path, and a large directory with its index" {
-    mkdir t
-    (cd t && for i in $(seq 1 200); do mkdir "level-$i" && cd "level-$i"; done && echo leaf >leaf)
-    (mkdir t/large && cd t/large && seq -f 'a-name-that-takes-some-room-%06g' 1 30000 | xargs touch)
-    find t -exec touch -d @1700000000 {} +
-    "$PLAT" mk squashfs t -o i.img
-    unpack i.img out
-    diff -r t out
-    "$PLAT" verify i.img
-    # An index is what an extended directory has.
-    "$PLAT" dump i.img | grep -q index
-    may_mount || return 0
-    mkdir mnt
-    mount -t squashfs -o loop,ro i.img mnt
-    # Each is looked up by name, through the index.
-    found=$(cd mnt/large && seq -f 'a-name-that-takes-some-room-%06g' 1 30000 | xargs stat -c %n | wc -l) || true
-    umount mnt
-    [ "$found" -eq 30000 ]
-}
-
-@test "a sparse file of 5 GiB takes no room and comes back" {
-    mkdir t
-    truncate -s 5GiB t/sparse
-    printf middle | dd of=t/sparse bs=1 seek=3221225477 conv=notrunc status=none
-    "$PLAT" mk squashfs t -o i.img -O block-bytes=1MiB
-    [ "$(stat -c %s i.img)" -le 40960 ]
-    unpack i.img out
-    [ "$(stat -c %s out/sparse)" -eq 5368709120 ]
-    [ "$(dd if=out/sparse bs=1 skip=3221225477 count=6 status=none)" = middle ]
-    "$PLAT" verify i.img
 }
 
 @test "devices, FIFOs, sockets and owners from an archive that nobody could unpack" {

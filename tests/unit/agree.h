@@ -171,6 +171,11 @@ static void agree_new_value(const struct field *f, size_t n, uint64_t *ret_numbe
     char guid[37];
     switch (f->repr) {
     case REPR_CHARS:
+        if (f->radix != 0) {
+            (void)field_format_digits(f, number, bytes, n);
+            strbuf_printf(text, "%" PRIu64, number);
+            return;
+        }
         for (size_t i = 0; i < n; i++)
             bytes[i] = (uint8_t)('a' + agree_random() % 26);
         strbuf_add(text, (const char *)bytes, n);

@@ -68,6 +68,8 @@ static inline void agree_fill(const struct type *type, uint8_t *p, unsigned dens
                 store_uint(at, w, f->big_endian, agree_plausible(f));
             else if (type_names_ids(f->type) && pick < 6)
                 agree_some_id(f->type, pick == 5, at);
+            else if (f->radix != 0 && pick < 6)
+                (void)field_format_digits(f, agree_random() % 5000, at, f->size_bytes);
             else if (f->repr == REPR_CHARS && pick < 4)
                 *at = (uint8_t)('A' + agree_random() % 4);
             else if (f->repr == REPR_BOTH) {

@@ -148,18 +148,21 @@ static inline unsigned judge(struct plat_dev *dev, struct words *ret)
 struct coverage {
     uint8_t *seen; /* by byte */
     size_t n;
-    uint64_t twice;
+    uint64_t missing, twice, outside;
 };
 static inline int cover(void *ctx, const struct extent *extent)
 {
     struct coverage *coverage = ctx;
     for (uint64_t i = extent->place.start; i < extent->place.start + extent->place.bytes; i++)
-        coverage->twice += i >= coverage->n || coverage->seen[i]++ != 0;
+        if (i >= coverage->n)
+            coverage->outside++;
+        else
+            coverage->twice += coverage->seen[i]++ != 0;
     return 0;
 }
 
-/* Bytes that a walk leaves out or has twice. */
-static inline uint64_t uncovered(const struct image_of *image)
+/* Bytes that a walk leaves out, has twice, or has beyond the image. */
+static inline struct coverage cover_all(const struct image_of *image)
 {
     const struct fs_open_options options = {.degraded = true};
     struct coverage coverage = {.seen = calloc(image->n, 1), .n = image->n};
@@ -167,18 +170,34 @@ static inline uint64_t uncovered(const struct image_of *image)
     struct fs *fs = NULL;
     if (coverage.seen == NULL)
         die("memory");
-    uint64_t missing = image->n;
+    coverage.missing = image->n;
     if (fs_open(&caposwf1_driver, image->dev, &options, &fs, &err) == 0) {
         if (caposwf1_walk(fs, &sink, &err) != 0)
             die("walking");
         for (size_t i = 0; i < image->n; i++)
-            missing -= coverage.seen[i] != 0;
+            coverage.missing -= coverage.seen[i] != 0;
         fs_close(fs);
     } else {
-        missing = 0;
+        coverage.missing = 0;
     }
     free(coverage.seen);
-    return missing + coverage.twice;
+    coverage.seen = NULL;
+    return coverage;
+}
+
+/* Of an image that is sound: each byte once. */
+static inline uint64_t uncovered(const struct image_of *image)
+{
+    const struct coverage coverage = cover_all(image);
+    return coverage.missing + coverage.twice + coverage.outside;
+}
+
+/* Of one that is damaged: what is cross-linked is walked for each of those who have it, so that a map shows the overlap;
+ * `found`: the checks have found something, too. */
+static inline bool covered_as_damaged(const struct image_of *image, bool found)
+{
+    const struct coverage coverage = cover_all(image);
+    return coverage.missing + coverage.outside == 0 && (coverage.twice == 0 || found);
 }
 
 /* ---- where things lie ---- */

@@ -163,6 +163,14 @@ static int make_squashfs(struct plat_err *err, uint64_t *ret_answer)
     return make_labelled("squashfs", NULL, extra, err, ret_answer);
 }
 
+static int make_squashfs_packed(struct plat_err *err, uint64_t *ret_answer)
+{
+    static json_t *extra;
+    if (extra == NULL)
+        extra = json_pack("{s:i, s:s, s:s}", "threads", 1, "pack", "yes", "block-bytes", "4KiB");
+    return make_labelled("squashfs", NULL, extra, err, ret_answer);
+}
+
 static int ignore_finding(void *ctx, const struct finding *finding)
 {
     (void)ctx;
@@ -446,6 +454,7 @@ int main(void)
         {"making a CAPOSWF1", make_wf1, false, false},
         {"making a capos-data", make_data, false, false},
         {"making a SquashFS image", make_squashfs, false, false},
+        {"making a SquashFS image by likeness", make_squashfs_packed, false, false},
         {"making a capos-data through jansson", make_data, false, true},
         {"verifying a disk", verify_disk, false, false},
         {"walking a disk", walk_disk, false, false},

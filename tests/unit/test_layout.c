@@ -408,7 +408,8 @@ int main(void)
     if (!ok(layout != NULL, "toy schema loads") || dev_open_memory(256, "toy.img", &dev, &err) != 0)
         return tap_done();
     fill(dev, &image, layout);
-    ok(layout_matches(layout, dev, NULL, 0), "identified by its bytes");
+    bool matches = false;
+    ok(layout_matches(layout, dev, NULL, 0, &matches, &err) == 0 && matches, "identified by its bytes");
     const struct param_setting wrong = {"unit_bytes", 24}, unknown = {"x", 1};
     struct image *none;
     ok(image_open(layout, dev, &wrong, 1, &none, &err) == PLAT_EINVALID, "parameter outside its choices");

@@ -69,8 +69,8 @@ static void test_hard_links(void)
     tree_close(tree);
     char command[1200];
     snprintf(command, sizeof command,
-             "cd %s && mkdir -p hl && cd hl && echo tar >a && ln a b && mkdir -p d && ln a d/c && tar cf "
-             "../hl.tar . && "
+             "cd %s && mkdir -p hl && cd hl && echo tar >a && ln a b && mkdir -p d && ln a d/c && "
+             "ln -s a s && ln s s2 && mkfifo p && ln p d/p && tar cf ../hl.tar . && "
              "find . | cpio -o -H newc --quiet >../hl.cpio",
              dir);
     ok(system(command) == 0, "hard links by GNU tar and cpio");
@@ -83,9 +83,18 @@ static void test_hard_links(void)
         tree_close(tree);
         tree = open_tree(&(struct tree_options){.links = true});
         ok(tree_add_source(tree, at(i == 0 ? "hl.tar" : "hl.cpio"), &err) == 0 &&
-               find(tree, "a")->link == 1 && find(tree, "b")->link == 1 && find(tree, "d/c")->link == 1 &&
-               find(tree, "d")->n_children == 1 && is(tree, "b", "tar\n"),
+               find(tree, "a")->link != 0 && find(tree, "b")->link == find(tree, "a")->link &&
+               find(tree, "d/c")->link == find(tree, "a")->link && find(tree, "d")->n_children == 2 &&
+               is(tree, "b", "tar\n"),
            "links are told");
+        const struct tree_node *const sym = find(tree, "s"), *const pipe = find(tree, "p");
+        ok(sym->kind == TREE_SYMLINK && find(tree, "s2")->kind == TREE_SYMLINK && is(tree, "s2", "a") &&
+               sym->link != 0 && sym->link != find(tree, "a")->link && find(tree, "s2")->link == sym->link,
+           "further names of a symbolic link");
+        /* GNU tar writes a FIFO under each of its names. */
+        ok(pipe->kind == TREE_FIFO && find(tree, "d/p")->kind == TREE_FIFO &&
+               pipe->link == find(tree, "d/p")->link && (pipe->link != 0) == (i == 1),
+           "further names of a FIFO");
         tree_close(tree);
     }
 }
@@ -130,9 +139,13 @@ static void test_hostile(void)
     put_file("mtree",
              "#mtree\nshadow type=file contents=/etc/shadow\npasswd type=file contents=/etc/passwd\n");
     static const char *const no_archives[] = {"random", "nothing", "mtree"};
+    tree = open_tree(NULL);
+    ok(tree_add_source(tree, at("mtree"), &err) == PLAT_EINVALID && strstr(err.text, "outside") != NULL,
+       "a manifest that nobody called one reads no files of the host: %.200s", err.text);
+    tree_close(tree);
     for (size_t i = 0; i < 3; i++) {
         tree = open_tree(NULL);
-        ok(tree_add_source(tree, at(no_archives[i]), &err) == PLAT_ECORRUPT &&
+        ok(tree_add_archive(tree, "/", at(no_archives[i]), &err) == PLAT_ECORRUPT &&
                strstr(err.text, "archive") != NULL,
            "no archive: %.200s", err.text);
         tree_close(tree);
