@@ -43,6 +43,8 @@ PY
 }
 setup() { cd "$BATS_FILE_TMPDIR"; }
 
+# A kernel that meets a fault of its own in a damaged image may never let go of it: `umount` once hung for good, and with it
+# sync(2) of the whole machine. So it is asked on machines that may be lost (a VM made for it) alone.
 may_mount() { [ "$(id -u)" -eq 0 ] && grep -q squashfs /proc/filesystems && [ -e /dev/loop-control ]; }
 
 linux_refuses() {
@@ -95,6 +97,7 @@ ask() {
 }
 
 @test "the kernel refuses what verify says it does" {
+    [ "${PLAT_MOUNT_DAMAGED:-}" = 1 ] || skip "damaged images can hang the machine's kernel; PLAT_MOUNT_DAMAGED=1 mounts them"
     may_mount || skip "no squashfs mounts here"
     run ask linux
     echo "$output"
