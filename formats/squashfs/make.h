@@ -225,7 +225,7 @@ enum {
     SQM_SAMPLE_RATE_LOG = 5, /* one place in 32 */
     SQM_WINDOW_TAILS = 16384,
     SQM_WINDOW_SAMPLES = 1 << 20,
-    SQM_NEIGHBOURS = 48, /* of each tail those that have most in common with it */
+    SQM_NEIGHBOURS = 24, /* of each tail those that have most in common with it */
     SQM_RANK_BITS = 16,
     SQM_RANK_MASK = 0xffff
 };
