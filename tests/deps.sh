@@ -12,7 +12,7 @@ for group in "$@"; do
     demo) want="$want $build $boot mtools dosfstools gdisk fdisk squashfs-tools" ;;
     test) want="$want $build $boot bats mtools dosfstools gdisk fdisk genimage python3 python3-jsonschema cpio zip
           libarchive-tools bsdextrautils e2fsprogs erofs-utils qemu-utils genisoimage xorriso binutils squashfs-tools
-          squashfs-tools-ng squashfuse mandoc kmod xz-utils zstd lz4 lzop" ;;
+          squashfs-tools-ng squashfuse mandoc kmod xz-utils zstd lz4 lzop time" ;;
     browser) want="$want chromium" ;;
     lint) want="$want $build clang clang-format clang-tidy cppcheck" ;;
     fuzz) want="$want $build clang libclang-rt-14-dev xz-utils" ;;
