@@ -47,12 +47,12 @@ int listing_read(struct fs *fs, uint64_t dir, struct listing *ret, struct plat_e
     if (fs->driver->readdir == NULL)
         return err_set(err, PLAT_EUNSUPPORTED, "%s has no directories", fs->driver->title);
     int r = fs->driver->readdir(fs, dir, gather, &gathering, &why);
-    if (r != 0) {
-        if (err != NULL)
-            *err = inner.class != 0 ? inner : why;
-        return r;
-    }
-    /* The names lie one behind the other; only now do they stay where they are. */
+    if (ret->names.failed) /* the last entry's name is not there */
+        listing_free(ret);
+    if (r != 0 && err != NULL)
+        *err = inner.class != 0 ? inner : why;
+    /* The names lie one behind the other; only now do they stay where they are. Of a directory that cannot be read to its
+     * end this holds for what was read. */
     const char *name = strbuf_str(&ret->names);
     for (size_t i = 0; i < ret->n; i++) {
         ret->entries[i].name = name;
@@ -60,7 +60,7 @@ int listing_read(struct fs *fs, uint64_t dir, struct listing *ret, struct plat_e
     }
     if (ret->n > 0)
         qsort(ret->entries, ret->n, sizeof *ret->entries, compare_entries);
-    return 0;
+    return r;
 }
 
 void listing_free(struct listing *listing)

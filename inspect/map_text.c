@@ -77,6 +77,8 @@ static void bar_print(struct map_show *show)
     static const char full[EXTENT_KINDS] = {'M', 'D', '.', '-', ' '};
     static const char part[EXTENT_KINDS] = {'m', 'd', '.', '-', ' '};
     struct strbuf *out = &show->out;
+    if (show->n_columns == 0)
+        return;
     strbuf_puts(out, "\n[");
     for (size_t i = 0; i < show->n_columns; i++) {
         const uint64_t *bytes = show->columns[i];
@@ -217,8 +219,7 @@ static void summary(struct map_show *show)
         render_plural(&show->out, rows - show->shown, "range");
         strbuf_puts(&show->out, " more; --max N shows more\n");
     }
-    if (show->n_columns > 0)
-        bar_print(show);
+    bar_print(show);
     strbuf_putc(&show->out, '\n');
     for (size_t i = 0; show->summary && stack->n_layers > 1 && i < stack->n_layers; i++)
         totals_line(show, stack->layers[i].prefix, &map->layers[i]);

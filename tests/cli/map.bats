@@ -218,6 +218,43 @@ assert sum(r["bytes"] for r in d["ranges"]) == sum(w["bytes"] for w in d["mapped
 assert d["totals"]["findings"] == 0 and all(r["path"] for r in d["ranges"])'
 }
 
+@test "damaged images: every byte still has a row, and nothing crashes or hangs" {
+    for format in caposro1 caposwf1 squashfs; do plat mk $format small -o "$work/$format.img"; done
+    plat mk caposst1 objects -o "$work/caposst1.img"
+    mksquashfs small "$work/plain.img" -noI -noX -noappend -quiet -no-progress >/dev/null
+    truncate -s 3M "$work/dos.img"
+    printf 'label: dos\n2048,1000,83\n3048,500,83\n' | sfdisk -q "$work/dos.img"
+    check --damage=40 "$work"/*.img
+}
+
+@test "a listing that breaks off: what was read of it is walked, and the end is told" {
+    mksquashfs small "$work/l.img" -noI -noX -noappend -quiet -no-progress >/dev/null
+    poke "$work/l.img" "$(python3 -c 'print(open("'"$work/l.img"'", "rb").read().rindex(b"link") - 4)')" ff
+    run plat ls -R "$work/l.img"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *$'\na\nb'* || "$output" == *$'a\nb\n'* ]]
+    [[ "$output" == *'of type 255'* ]]
+    at=$(plat map --json "$work/l.img" | python3 -c 'import json,sys; print([r["offset"] for r in json.load(sys.stdin)["ranges"] if r["path"] == "fragments[0]"][0])')
+    run plat map --at "$at" "$work/l.img"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'contents      /a, '* ]]
+}
+
+@test "a schema of one's own: what it does not describe is unclaimed" {
+    cat >"$work/s.json" <<'R'
+{ "layout": "toy", "title": "Toy", "doc": "d", "endian": "little",
+  "types": { "head": { "kind": "struct", "size": 8, "doc": "d", "fields": [
+      { "name": "magic", "type": "char[4]", "const": "TOY!" }, { "name": "n", "type": "u32" } ] } },
+  "identify": [ { "at": "0", "bytes": "TOY!" } ],
+  "map": [ { "name": "head", "type": "head", "at": "0" },
+           { "name": "body", "extent": "data", "at": "8", "bytes": "head.n" } ] }
+R
+    printf 'TOY!\4\0\0\0bodytail' >"$work/toy"
+    run plat map --schema "$work/s.json" "$work/toy"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *'8  metadata   head'*'4  data       body'*'4  unclaimed  unknown[0]  not zero: 0xc'* ]]
+}
+
 @test "--max, --summary, a name that is hostile, a terminal with a scale" {
     run plat map --max 3 disk.img
     [ "$(grep -c '^0x' <<<"$output")" -eq 3 ]
