@@ -70,8 +70,14 @@ JSON
     mkfs.fat -F 32 -s 1 -n STRANGER fat.img >/dev/null
     mcopy -i fat.img -s src/* ::/
     comes_back fat.img
-    ! command -v mksquashfs >/dev/null || { mksquashfs src m.img -quiet -no-progress >/dev/null && comes_back m.img; }
-    ! command -v gensquashfs >/dev/null || { gensquashfs -q -D src g.img >/dev/null && comes_back g.img; }
+    if command -v mksquashfs >/dev/null; then
+        mksquashfs src m.img -quiet -no-progress >/dev/null
+        comes_back m.img
+    fi
+    if command -v gensquashfs >/dev/null; then
+        gensquashfs -q -D src g.img >/dev/null
+        comes_back g.img
+    fi
     head -c 300001 /dev/urandom >noise.img
     comes_back noise.img
     : >empty.img
