@@ -184,20 +184,79 @@ static int put_extents(struct dumper *d)
 
 /* ---- what is stale ---- */
 
-/* What sealing would change, found out in memory. */
+struct stale {
+    struct edit_kept kept; /* sorted; the texts are the arena's */
+    size_t cap;
+    struct arena arena;
+};
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int add_stale(struct stale *stale, const struct edit *edit, struct plat_err *err)
+{
+    for (size_t i = 0; i < edit->n_touched; i++) {
+        if (stale->kept.n == stale->cap) {
+            size_t cap = stale->cap == 0 ? 64 : 2 * stale->cap;
+            const char **list = realloc(stale->kept.paths, cap * sizeof *list);
+            if (list == NULL)
+                return err_nomem(err, "dumping an image");
+            stale->kept.paths = list;
+            stale->cap = cap;
+        }
+        char *path = arena_strdup(&stale->arena, edit->touched[i].path);
+        if (path == NULL)
+            return err_nomem(err, "dumping an image");
+        stale->kept.paths[stale->kept.n++] = path;
+    }
+    if (stale->kept.n > 0)
+        qsort(stale->kept.paths, stale->kept.n, sizeof *stale->kept.paths, compare_texts);
+    return 0;
+}
+
+/* What sealing would change, found out in memory; and what it would change without changing those, until it changes
+ * nothing: then plat assemble, which leaves them alone, makes the image as it is. */
+static int find_stale(struct dumper *d, const struct inspect_options *options, struct stale *ret)
+{
+    enum { MAX_ROUNDS = 1000 };
+    int rc = 0;
+    for (int round = 0; rc == 0; round++) {
+        struct edit edit;
+        const size_t before = ret->kept.n;
+        rc = edit_open_dev(d->image->dev, d->image->name, options, &edit, d->err);
+        if (rc != 0)
+            return rc;
+        edit.kept = &ret->kept;
+        rc = edit_seal(&edit, true, NULL, d->err);
+        if (rc == PLAT_ELIMIT && edit.n_touched > 0) /* a circle: what is on it is kept */
+            rc = 0;
+        if (rc == 0)
+            rc = add_stale(ret, &edit, d->err);
+        edit_close(&edit);
+        if (ret->kept.n == before)
+            return rc;
+        if (rc == 0 && round == MAX_ROUNDS)
+            rc = err_set(d->err, PLAT_ELIMIT, "too much is stale to say what");
+    }
+    return rc;
+}
+
 static int put_stale(struct dumper *d, const struct inspect_options *options)
 {
-    struct edit edit;
-    int rc = edit_open_dev(d->image->dev, d->image->name, options, &edit, d->err);
-    if (rc != 0)
-        return rc;
-    rc = edit_seal(&edit, true, NULL, d->err);
-    for (size_t i = 0; rc == 0 && i < edit.n_touched; i++) {
+    struct stale stale = {0};
+    int rc = find_stale(d, options, &stale);
+    for (size_t i = 0; rc == 0 && i < stale.kept.n; i++) {
+        const char *path = stale.kept.paths[i];
+        if (i > 0 && strcmp(path, stale.kept.paths[i - 1]) == 0)
+            continue;
         element(d);
-        strbuf_json(&d->out, edit.touched[i].path, strlen(edit.touched[i].path));
+        strbuf_json(&d->out, path, strlen(path));
         rc = flush(d);
     }
-    edit_close(&edit);
+    free(stale.kept.paths);
+    arena_free(&stale.arena);
     return rc;
 }
 

@@ -70,8 +70,14 @@ JSON
     mkfs.fat -F 32 -s 1 -n STRANGER fat.img >/dev/null
     mcopy -i fat.img -s src/* ::/
     comes_back fat.img
-    ! command -v mksquashfs >/dev/null || { mksquashfs src m.img -quiet -no-progress >/dev/null && comes_back m.img; }
-    ! command -v gensquashfs >/dev/null || { gensquashfs -q -D src g.img >/dev/null && comes_back g.img; }
+    if command -v mksquashfs >/dev/null; then
+        mksquashfs src m.img -quiet -no-progress >/dev/null
+        comes_back m.img
+    fi
+    if command -v gensquashfs >/dev/null; then
+        gensquashfs -q -D src g.img >/dev/null
+        comes_back g.img
+    fi
     head -c 300001 /dev/urandom >noise.img
     comes_back noise.img
     : >empty.img
@@ -102,6 +108,25 @@ with open("d.img", "r+b") as f:
         f.write(bytes([random.randrange(256)]))
 PY
     comes_back d.img
+}
+
+@test "assemble: native images with flipped bytes come back, whatever is stale in them" {
+    for format in caposro1 caposwf1; do
+        "$PLAT" mk "$format" src -o "$format.img" >/dev/null
+        for seed in $(seq 1 25); do
+            python3 - "$format.img" "$seed" <<'PY'
+import random, sys
+random.seed(int(sys.argv[2]))
+image = bytearray(open(sys.argv[1], "rb").read())
+used = [i for i in range(0, len(image), 64) if any(image[i:i + 64])]
+for _ in range(random.choice([1, 3, 30])):
+    image[min(random.choice(used) + random.randrange(64), len(image) - 1)] ^= 1 << random.randrange(8)
+open("flipped.img", "wb").write(image)
+PY
+            "$PLAT" dump --json --data inside flipped.img | "$PLAT" assemble -q -o out.img
+            cmp flipped.img out.img || { echo "$format, seed $seed"; return 1; }
+        done
+    done
 }
 
 @test "assemble: a changed value changes the image, and what is derived follows" {
