@@ -11,7 +11,7 @@ for group in "$@"; do
     build) want="$want $build" ;;
     demo) want="$want $build $boot mtools dosfstools gdisk fdisk" ;;
     test) want="$want $build $boot bats mtools dosfstools gdisk fdisk genimage python3 python3-jsonschema cpio zip
-          libarchive-tools bsdextrautils e2fsprogs erofs-utils qemu-utils genisoimage xorriso binutils squashfs-tools squashfs-tools-ng mandoc kmod xz-utils zstd lz4 lzop" ;;
+          libarchive-tools bsdextrautils e2fsprogs erofs-utils qemu-utils genisoimage xorriso binutils nodejs npm squashfs-tools squashfs-tools-ng mandoc kmod xz-utils zstd lz4 lzop" ;;
     lint) want="$want $build clang clang-format clang-tidy cppcheck" ;;
     fuzz) want="$want $build clang libclang-rt-14-dev xz-utils" ;;
     bench) want="$want $build mtools dosfstools fdisk genimage time e2fsprogs squashfs-tools squashfs-tools-ng" ;;
