@@ -1,5 +1,5 @@
-/* Any bytes as a schema, and behind a NUL, which no schema has, as the image; a schema that loads is laid over the image (a
- * small one where none is given), walked, shown, checked and exported. */
+/* Any bytes as a schema, and behind a NUL, which no schema has, as the image; a schema that loads is laid over the
+ * image (a small one where none is given), walked, shown, checked and exported. */
 #include <stdlib.h>
 #include <string.h>
 
