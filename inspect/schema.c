@@ -139,6 +139,7 @@ static const struct target targets[] = {
     {"doc", "man", layout_export_man},
     {"export", "c", export_c},
     {"export", "rust", layout_export_rust},
+    {"export", "kaitai", layout_export_kaitai},
 };
 
 static int run_export(const struct cli *cli, const char *subcommand)
@@ -190,8 +191,8 @@ static const struct option_desc options_table[] = {
     {.name = "to",
      .kind = OPTION_TEXT,
      .argument = "LANGUAGE",
-     .doc = "doc: markdown (default) or man; export: c or rust",
-     .choices = "markdown|man|c|rust",
+     .doc = "doc: markdown (default) or man; export: c, rust or kaitai",
+     .choices = "markdown|man|c|rust|kaitai",
      .complete = COMPLETE_CHOICES},
     {.letter = 'o',
      .name = "output",
@@ -212,7 +213,8 @@ const struct command command_schema = {
            "\n"
            "  check FILE...        load each; a fault is named with its place in the file\n"
            "  doc FORMAT|FILE      a reference of the format, as Markdown or a manual page\n"
-           "  export FORMAT|FILE   --to c: a freestanding header; --to rust: a no_std module\n"
+           "  export FORMAT|FILE   --to c: a freestanding header; --to rust: a no_std module; --to kaitai: a "
+           ".ksy\n"
            "  show FORMAT          the JSON of a built-in layout, to start one's own from\n"
            "  list                 the built-in layouts\n"
            "\n"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing for what is asked: build, test, demo, browser, lint, bench.
+# Installs the Debian packages that are missing for what is asked: build, test, browser, npm, demo, lint, bench.
 # As root, or through sudo. Says what it does; does nothing when all is there.
 set -eu
 build="gcc make pkg-config libc6-dev libarchive-dev libjansson-dev libpcre2-dev nettle-dev libxxhash-dev zlib1g-dev liblzma-dev libunistring-dev
@@ -13,7 +13,8 @@ for group in "$@"; do
     test) want="$want $build $boot bats mtools dosfstools gdisk fdisk genimage python3 python3-jsonschema cpio zip
           libarchive-tools bsdextrautils e2fsprogs erofs-utils qemu-utils genisoimage xorriso binutils squashfs-tools
           squashfs-tools-ng squashfuse mandoc kmod xz-utils zstd lz4 lzop time" ;;
-    browser) want="$want chromium" ;;
+    browser) command -v chromium >/dev/null || want="$want chromium" ;;
+    npm) command -v npm >/dev/null || want="$want nodejs npm" ;; # who has it from elsewhere cannot have Debian's, too
     lint) want="$want $build clang clang-format clang-tidy cppcheck" ;;
     fuzz) want="$want $build clang libclang-rt-14-dev xz-utils" ;;
     bench) want="$want $build mtools dosfstools fdisk genimage time e2fsprogs squashfs-tools squashfs-tools-ng" ;;

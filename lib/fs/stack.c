@@ -87,74 +87,6 @@ void stack_layer_close(struct stack_layer *layer)
         dev_close(layer->dev);
 }
 
-/* Values for the parameters of the user's layout: those that were given, and the sector size where it has
- * one. */
-struct schema_settings {
-    struct param_setting list[LAYOUT_MAX_PARAMS + 1];
-    size_t n;
-};
-
-static void collect_settings(const struct layout *schema, const struct stack_options *options,
-                             uint32_t sector_bytes, struct schema_settings *ret)
-{
-    static const char sector_name[] = "sector_bytes";
-    bool given = false;
-    ret->n = 0;
-    /* What was given is meant for the layout that was given. */
-    size_t n_settings = schema == options->schema ? options->n_settings : 0;
-    for (size_t i = 0; i < n_settings && ret->n < LAYOUT_MAX_PARAMS; i++) {
-        given = given || strcmp(options->settings[i].name, sector_name) == 0;
-        ret->list[ret->n++] = options->settings[i];
-    }
-    for (size_t i = 0; !given && sector_bytes != 0 && i < schema->n_params; i++)
-        if (strcmp(schema->params[i].name, sector_name) == 0)
-            ret->list[ret->n++] = (struct param_setting){.name = sector_name, .value = sector_bytes};
-}
-
-/* Lays a layout over a layer's device. */
-static int open_schema(struct stack_layer *layer, const struct layout *schema,
-                       const struct stack_options *options, uint32_t sector_bytes, struct plat_err *err)
-{
-    struct schema_settings settings;
-    collect_settings(schema, options, sector_bytes, &settings);
-    return image_open(schema, layer->dev, settings.list, settings.n, &layer->image, err);
-}
-
-/* schema: NULL matches nothing. */
-static int schema_matches(const struct layout *schema, const struct stack_options *options,
-                          struct plat_dev *dev, uint32_t sector_bytes, bool *ret, struct plat_err *err)
-{
-    struct schema_settings settings;
-    *ret = false;
-    if (schema == NULL)
-        return 0;
-    collect_settings(schema, options, sector_bytes, &settings);
-    return layout_matches(schema, dev, settings.list, settings.n, ret, err);
-}
-
-/* What no driver knows: the user's own layouts first, then those that are built in and have no driver. */
-static int find_schema(const struct stack_options *options, struct plat_dev *dev, uint32_t sector_bytes,
-                       const struct layout **ret, struct plat_err *err)
-{
-    const struct layout *layout = NULL;
-    bool found = false;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && !found && i < options->n_schemas; i++) {
-        layout = options->schemas[i];
-        rc = schema_matches(layout, options, dev, sector_bytes, &found, err);
-    }
-    for (size_t i = 0; rc == 0 && !found && i < n_embedded_schemas; i++) {
-        if (!fs_layout_is_alone(embedded_schemas[i].name))
-            continue;
-        rc = fs_layout(embedded_schemas[i].name, &layout, err);
-        if (rc == 0)
-            rc = schema_matches(layout, options, dev, sector_bytes, &found, err);
-    }
-    if (rc == 0)
-        *ret = found ? layout : NULL;
-    return rc;
-}
-
 static int collect_partition(void *ctx, const struct table_partition *partition)
 {
     struct stack *stack = ctx;
@@ -258,11 +190,11 @@ static int open_partition(struct stack *stack, const struct table_partition *par
     layer->owns_dev = true;
     bool matches = bare_prefix && options->schema != NULL;
     if (!matches)
-        rc = schema_matches(options->schema, options, layer->dev, stack->sector_bytes, &matches, err);
+        rc = stack_schema_matches(options->schema, options, layer->dev, stack->sector_bytes, &matches, err);
     if (rc != 0)
         return rc;
     if (matches)
-        return open_schema(layer, options->schema, options, stack->sector_bytes, err);
+        return stack_open_schema(layer, options->schema, options, stack->sector_bytes, err);
     const struct fs_open_options open_options = {.sector_bytes = stack->sector_bytes,
                                                  .degraded = options->degraded};
     struct survey survey;
@@ -281,8 +213,9 @@ static int open_partition(struct stack *stack, const struct table_partition *par
     free(survey.results);
     const struct layout *schema = NULL;
     if (rc == 0 && best == n_fs_drivers)
-        rc = find_schema(options, layer->dev, stack->sector_bytes, &schema, err);
-    return rc == 0 && schema != NULL ? open_schema(layer, schema, options, stack->sector_bytes, err) : rc;
+        rc = stack_find_schema(options, layer->dev, stack->sector_bytes, &schema, err);
+    return rc == 0 && schema != NULL ? stack_open_schema(layer, schema, options, stack->sector_bytes, err)
+                                     : rc;
 }
 
 /* The partition that -p names: its name, "p2" or "2". */
@@ -487,13 +420,13 @@ static int open_whole_schema(struct stack *stack, const struct layout *schema,
     if (rc != 0)
         return rc;
     layer->dev = stack->dev;
-    return open_schema(layer, schema, options, options->sector_bytes, err);
+    return stack_open_schema(layer, schema, options, options->sector_bytes, err);
 }
 
 static int open_known_schema(struct stack *stack, const struct stack_options *options, struct plat_err *err)
 {
     const struct layout *schema;
-    int rc = find_schema(options, stack->dev, options->sector_bytes, &schema, err);
+    int rc = stack_find_schema(options, stack->dev, options->sector_bytes, &schema, err);
     if (rc != 0)
         return rc;
     return schema != NULL ? open_whole_schema(stack, schema, options, err) : unknown_format(stack->dev, err);
@@ -506,7 +439,7 @@ static int open_layers(struct stack *stack, const struct stack_options *options,
     bool matches = false;
     int rc = options->partition != NULL
                  ? 0
-                 : schema_matches(schema, options, stack->dev, options->sector_bytes, &matches, err);
+                 : stack_schema_matches(schema, options, stack->dev, options->sector_bytes, &matches, err);
     if (rc != 0)
         return rc;
     if (matches)

@@ -47,6 +47,18 @@ typedef int (*stack_share_fn)(void *ctx, const struct stack_layer *layer, size_t
                               bool overlap);
 int stack_share_parts(struct stack *stack, stack_share_fn fn, void *ctx);
 
+/* ---- stack_schema.c ---- */
+
+/* Lays a layout over a layer's device. */
+int stack_open_schema(struct stack_layer *layer, const struct layout *schema,
+                      const struct stack_options *options, uint32_t sector_bytes, struct plat_err *err);
+/* Does the layout say that it fits the device? NULL, and one that does not say how it is recognised, fit none. */
+int stack_schema_matches(const struct layout *schema, const struct stack_options *options,
+                         struct plat_dev *dev, uint32_t sector_bytes, bool *ret, struct plat_err *err);
+/* What no driver knows: the first layout that fits; *ret is NULL where none does. */
+int stack_find_schema(const struct stack_options *options, struct plat_dev *dev, uint32_t sector_bytes,
+                      const struct layout **ret, struct plat_err *err);
+
 /* Ranges that were seen, in any order. */
 struct stack_ranges {
     struct range *list;

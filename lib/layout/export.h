@@ -29,6 +29,10 @@ int layout_export_c(const struct layout *layout, enum export_c what, struct strb
 /* One Rust module, `no_std`, edition 2021: views over &[u8] and &mut [u8], accessors, enums. */
 int layout_export_rust(const struct layout *layout, struct strbuf *ret, struct plat_err *err);
 
+/* Kaitai Struct (.ksy): structures and where they lie; what it has no words for stands in comments. */
+/* PLAT_ELIMIT: an expression has no end there. */
+int layout_export_kaitai(const struct layout *layout, struct strbuf *ret, struct plat_err *err);
+
 /* Reference of the format for people. */
 int layout_export_markdown(const struct layout *layout, struct strbuf *ret, struct plat_err *err);
 /* plat-<layout>(5), mdoc. */

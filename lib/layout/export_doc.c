@@ -496,6 +496,16 @@ static void write_identify(struct doc *d)
     d->format->paragraph(d, doc_take(d, &text));
 }
 
+/* An expression with words around it, where there is one. */
+static void put_with(struct strbuf *out, const char *before, const struct expr *e, const char *behind)
+{
+    if (e == NULL)
+        return;
+    strbuf_puts(out, before);
+    code_expr(out, e);
+    strbuf_puts(out, behind);
+}
+
 static void write_map(struct doc *d)
 {
     const struct layout *l = d->layout;
@@ -520,25 +530,10 @@ static void write_map(struct doc *d)
         }
         row[1] = doc_take(d, &what);
         row[2] = expr_cell(d, m->at);
-        if (m->is_extent) {
-            code_expr(&count, m->bytes);
-            strbuf_puts(&count, " bytes");
-        } else if (m->count != NULL) {
-            code_expr(&count, m->count);
-        }
-        if (m->next != NULL) {
-            strbuf_puts(&count, "a chain, the next at ");
-            code_expr(&count, m->next);
-        }
-        if (m->last != NULL) {
-            strbuf_puts(&count, ", up to the one where ");
-            code_expr(&count, m->last);
-        }
-        if (m->stride != NULL) {
-            strbuf_puts(&count, ", one every ");
-            code_expr(&count, m->stride);
-            strbuf_puts(&count, " bytes");
-        }
+        put_with(&count, "", m->is_extent ? m->bytes : m->count, m->is_extent ? " bytes" : "");
+        put_with(&count, "a chain, the next at ", m->next, "");
+        put_with(&count, ", up to the one where ", m->last, "");
+        put_with(&count, ", one every ", m->stride, " bytes");
         row[3] = doc_take(d, &count);
         row[4] = expr_cell(d, m->when);
         doc_sentence(&doc, m->doc);

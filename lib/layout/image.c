@@ -7,8 +7,8 @@
 enum { CACHE_CHUNK_BYTES = 64 * 1024 };
 enum place_state { PLACE_NEW, PLACE_BUSY, PLACE_DONE };
 
-/* A chain's elements are found one behind the other. The place of every CHAIN_STEP-th is kept, and of the last one asked
- * for, so that walking is linear and an element by its number costs at most CHAIN_STEP steps. */
+/* A chain's elements are found one behind the other. The place of every CHAIN_STEP-th is kept, and of the last one
+ * asked for, so that walking is linear and an element by its number costs at most CHAIN_STEP steps. */
 enum { CHAIN_STEP = 64, CHAIN_WINDOW_BYTES = 4096 };
 struct chain {
     uint64_t *marks;

@@ -268,7 +268,7 @@ for f in json.load(sys.stdin)["formats"]:
     ! grep -q 'Options of gpt' help.txt || false
     [ -z "$(awk 'length > 100' help.txt)" ]
     run "$PLAT" formats
-    [[ "$output" == *"gpt "*"yes    yes    build  yes "*"fat32 "*" mk "* ]]
+    [[ "$output" == *"gpt "*"yes     yes     build   yes "*"fat32 "*" mk "* ]]
 }
 
 @test "messages name the command and the file" {

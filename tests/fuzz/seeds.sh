@@ -4,6 +4,9 @@ set -euo pipefail
 case $1 in
 fuzz_schema)
     cp schemas/gpt.json schemas/mbr.json schemas/fat32.json "$2"
+    for f in cpio mbr; do # with an image behind a NUL
+        { cat schemas/$f.json; printf '\0'; head -c 4096 /bin/true; } > "$2/image-$f"
+    done
     for f in tests/bad/schema/*.json tests/gen/*.json; do if [ -e "$f" ]; then cp "$f" "$2"; fi; done ;;
 fuzz_expr)
     i=0
