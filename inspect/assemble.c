@@ -55,8 +55,7 @@ static const char *get_text(json_t *object, const char *key)
 }
 
 /* The place of an element in the image; the image must have been announced. */
-static int get_place(const struct assemble *a, json_t *object, uint64_t size_bytes, struct range *ret,
-                     struct plat_err *err)
+static int get_place(json_t *object, uint64_t size_bytes, struct range *ret, struct plat_err *err)
 {
     int rc = get_number(object, "offset", &ret->start, err);
     if (rc == 0)
@@ -65,7 +64,6 @@ static int get_place(const struct assemble *a, json_t *object, uint64_t size_byt
         rc = err_set(err, PLAT_EINVALID,
                      "%" PRIu64 " bytes at offset %" PRIu64 " are not in the image of %" PRIu64, ret->bytes,
                      ret->start, size_bytes);
-    (void)a;
     return rc;
 }
 
@@ -75,7 +73,7 @@ static int add_layer(struct assemble *a, json_t *json, struct plat_err *err)
     struct assembled_layer layer = {0};
     const char *format = get_text(json, "format");
     const struct layout *layout = NULL;
-    int rc = get_place(a, json, a->out->size_bytes, &place, err);
+    int rc = get_place(json, a->out->size_bytes, &place, err);
     if (rc == 0 && a->n_layers == MAX_LAYERS)
         rc = err_set(err, PLAT_ELIMIT, "more than %d layers", (int)MAX_LAYERS);
     if (rc == 0 && a->options.schema != NULL && strcmp(a->options.schema->name, format) == 0)
@@ -159,22 +157,29 @@ static int fill(const struct assembled_layer *layer, const struct type *type, co
     return rc;
 }
 
+/* The case of a union may be shorter than the union. */
+static int check_size(const struct type *type, const struct type *shape, uint64_t bytes, struct plat_err *err)
+{
+    const uint64_t least = shape->size_bytes != 0 ? shape->size_bytes : shape->min_bytes;
+    const bool fits = bytes >= least && bytes <= LAYOUT_MAX_STRUCT_BYTES &&
+                      (shape->size_bytes == 0 || bytes == least || bytes == type->size_bytes);
+    return fits ? 0
+                : err_set(err, PLAT_EINVALID, "%s takes %" PRIu64 " bytes, and \"bytes\" says %" PRIu64,
+                          shape->name, least, bytes);
+}
+
 static int put_structure(struct assemble *a, json_t *json, struct plat_err *err)
 {
-    const struct assembled_layer *layer;
-    const struct type *type, *shape;
-    struct range place;
-    int rc = get_place(a, json, a->out->size_bytes, &place, err);
+    const struct assembled_layer *layer = NULL;
+    const struct type *type = NULL, *shape = NULL;
+    struct range place = {0};
+    int rc = get_place(json, a->out->size_bytes, &place, err);
     if (rc == 0)
         rc = find_types(a, json, &layer, &type, &shape, err);
     if (rc == 0 && place.start < layer->offset)
         rc = err_set(err, PLAT_EINVALID, "it lies before its layer");
-    const uint64_t least = rc != 0 ? 0 : shape->size_bytes != 0 ? shape->size_bytes : shape->min_bytes;
-    if (rc == 0 &&
-        (place.bytes < least || place.bytes > LAYOUT_MAX_STRUCT_BYTES ||
-         (shape->size_bytes != 0 && place.bytes > shape->size_bytes && place.bytes != type->size_bytes)))
-        rc = err_set(err, PLAT_EINVALID, "%s takes %" PRIu64 " bytes, and \"bytes\" says %" PRIu64,
-                     shape->name, least, place.bytes);
+    if (rc == 0)
+        rc = check_size(type, shape, place.bytes, err);
     uint8_t *bytes = rc == 0 ? calloc(1, (size_t)place.bytes + 1) : NULL;
     if (rc == 0 && bytes == NULL)
         rc = err_nomem(err, "assembling a structure");
@@ -206,7 +211,7 @@ static int put_extent(struct assemble *a, json_t *json, struct plat_err *err)
 {
     struct range place;
     json_t *data = json_object_get(json, "data");
-    int rc = get_place(a, json, a->out->size_bytes, &place, err);
+    int rc = get_place(json, a->out->size_bytes, &place, err);
     if (rc != 0)
         return rc;
     a->extents++;

@@ -199,8 +199,8 @@ struct setting {
 };
 
 /* What is written whenever something else is, by itself: its source is named. */
-static int refuse_followers(struct setting *setting, const struct edit_layer *layer, const struct inst *top,
-                            struct range place, struct plat_err *err)
+static int refuse_followers(const struct edit_layer *layer, const struct inst *top, struct range place,
+                            struct plat_err *err)
 {
     const struct layout *layout = layer->after->layout;
     const struct map_entry *copy = NULL;
@@ -224,7 +224,6 @@ static int refuse_followers(struct setting *setting, const struct edit_layer *la
                        "%s follows from %s: set what it follows from, or use --no-seal to set it alone",
                        layout->follows[i].of, layout->follows[i].is_text);
     }
-    (void)setting;
     return 0;
 }
 
@@ -329,7 +328,7 @@ static int on_located(void *ctx, const struct located *located, struct plat_err 
     if (!setting->edit->no_seal) {
         rc = refuse_derived(located, err);
         if (rc == 0)
-            rc = refuse_followers(setting, layer, &top, place, err);
+            rc = refuse_followers(layer, &top, place, err);
     }
     uint8_t *bytes = rc == 0 ? malloc(top.size_bytes + 1) : NULL;
     if (rc == 0 && bytes == NULL)

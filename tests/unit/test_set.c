@@ -33,7 +33,7 @@ static void try_struct(struct image *image, const struct type *type)
         return;
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct field *field = &type->fields[i];
-        struct value value;
+        struct value value = {0};
         struct strbuf text = {0};
         if (field->repr == REPR_TYPE || inst_value(&inst, field, 0, &value, &err) != 0 ||
             !is_lossless(field, value.n))
@@ -175,7 +175,7 @@ static void test_forms(void)
         const struct form *form = &forms[i];
         const struct field *field = type_field(inst.type, form->field);
         struct strbuf text = {0};
-        struct value value;
+        struct value value = {0};
         memcpy(before, bytes, sizeof before);
         const int rc = inst_set(&inst, field, 0, form->text, bytes, &err);
         if (rc == 0 && inst_value(&inst, field, 0, &value, &err) == 0)
