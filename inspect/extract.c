@@ -278,7 +278,8 @@ static int run(struct cli *cli)
     if (r == 0)
         r = inspect_open(cli->args[0], &options, false, &image, &err);
     cli_progress_init(&x.bar, cli, "extracting", 0);
-    cli_signals_hold();
+    if (!x.to_stdout) /* nothing to clean up there, and writing to a pipe may wait for ever */
+        cli_signals_hold();
     if (r == 0)
         r = extract_all(&x, &how, &image, &err);
     if (r != 0 && r != PLAT_ESTOP) {

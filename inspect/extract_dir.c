@@ -183,7 +183,8 @@ static int dir_entry(struct extract_sink *sink, const struct extract_entry *entr
     bool new = true;
     if (stat->links > 1 && first_names_get(&s->firsts, entry->node, &first, &new, &why) != 0)
         return dir_refuse(sink, entry->path, true, &why);
-    if (new && stat->kind == TREE_FILE && stat->size_bytes > WHOLE_BYTES)
+    if (new && stat->kind == TREE_FILE && stat->size_bytes > WHOLE_BYTES &&
+        s->options->source->fs->driver->concurrent)
         return add_large(s, entry, first);
     struct item *item = add_stat(queue_item(s, new ? ITEM_MAKE : ITEM_LINK, s->dir, entry->path), entry);
     item->first = first;

@@ -265,7 +265,13 @@ static int make_file(struct maker *maker, const struct made *made, struct plat_e
     int rc = make_open(maker, made, &file, err);
     if (rc != 0)
         return rc;
+    /* A driver that one thread at a time asks remembers where it was in one file: that should not be another one each time. */
+    const bool alone = made->stat->size_bytes > FILES_READ_BYTES;
+    if (alone)
+        extract_lock(maker->host->options->source);
     rc = make_piece(maker, made, file.fd, (struct range){0, made->stat->size_bytes}, err);
+    if (alone)
+        extract_unlock(maker->host->options->source);
     return make_close(maker, made, &file, rc, err);
 }
 

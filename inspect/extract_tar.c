@@ -121,6 +121,8 @@ static int report(struct tar_sink *s, const struct extract_entry *entry, int rc,
 {
     const struct extract_report *to = &s->options->report;
     s->failed = s->failed || rc != 0;
+    if (rc == PLAT_ESTOP)
+        return rc;
     if (rc != 0)
         to->failed(to->ctx, entry->path, why);
     else
@@ -165,6 +167,8 @@ static int put_content(struct tar_sink *s, const struct extract_entry *entry, st
             r = tar_fault(s, err);
         progress_add(s->options->report.progress, n);
         at += n;
+        if (r == 0 && s->options->report.interrupted(s->options->report.ctx))
+            return PLAT_ESTOP;
     }
     return r;
 }
