@@ -3,7 +3,8 @@
 BATS := $(sort $(wildcard tests/cli/*.bats tests/oracle/*.bats tests/bad/*.bats tests/gen/*.bats tests/golden/*.bats tests/crash/*.bats))
 # Layouts that exist for the tests alone; what is generated from them stays out of libplat.
 TEST_LAYOUTS := $(patsubst tests/gen/%.json,%,$(wildcard tests/gen/*.json))
-AGREE_BIN := $(FORMATS:%=$(B)/unit/agree_%) $(TEST_LAYOUTS:%=$(B)/unit/agree_%)
+# cpio's one structure varies in length: there is no C for it that could agree.
+AGREE_BIN := $(filter-out %/agree_cpio,$(FORMATS:%=$(B)/unit/agree_%)) $(TEST_LAYOUTS:%=$(B)/unit/agree_%)
 
 $(B)/unit/agree_%: $(B)/gen/agree_%.c tests/unit/agree.h $(B)/libplat.a
 	@mkdir -p $(@D)
