@@ -484,3 +484,9 @@ int image_map_beside(struct image *image, const struct map_entry *entry, uint64_
 {
     return map_inst(image, entry, index, false, ret, err);
 }
+
+const char *extent_kind_name(enum extent_kind kind)
+{
+    static const char *const names[] = {"metadata", "data", "free", "padding", "unclaimed"};
+    return names[kind];
+}

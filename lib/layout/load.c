@@ -521,9 +521,3 @@ const char *severity_name(enum severity severity)
 {
     return severities[severity];
 }
-
-const char *extent_kind_name(enum extent_kind kind)
-{
-    static const char *const names[] = {"metadata", "data", "free", "padding", "unclaimed"};
-    return names[kind];
-}

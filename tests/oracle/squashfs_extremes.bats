@@ -31,8 +31,8 @@ unpacked() {
 }
 same_lines() { diff "$1" "$2" >differences || { head -n 20 differences; return 1; }; }
 through() { # COMMAND...: by the kernel and by squashfuse, where they are there
-    ! may_mount || mounted kernel i.img "$@"
-    ! may_fuse || mounted squashfuse i.img "$@"
+    if may_mount; then mounted kernel i.img "$@"; fi
+    if may_fuse; then mounted squashfuse i.img "$@"; fi
 }
 
 @test "300,000 entries in one directory" {
@@ -70,8 +70,8 @@ through() { # COMMAND...: by the kernel and by squashfuse, where they are there
         [[ "$(trees names d)" == "70000 names "$1" inodes "* ]] || { trees names d; return 1; }
         [ "$(stat -c %h d/0 d/1 d/34567 d/69999 | sort -u)" = 70000 ] && [ "$(cat d/69999)" = "one file of many names" ]
     }
-    ! may_mount || mounted kernel i.img one 1
-    ! may_fuse || mounted squashfuse i.img one '*'
+    if may_mount; then mounted kernel i.img one 1; fi
+    if may_fuse; then mounted squashfuse i.img one '*'; fi
     [ "$("$PLAT" ls i.img /d | wc -l)" -eq 70000 ]
 }
 

@@ -47,8 +47,9 @@ static int on_claim(void *ctx, const struct claim *claim)
     if (seen->n > 0 && last->place.start == claim->place.start)
         ascends = claim_rank(last->kind) < claim_rank(claim->kind) ||
                   (last->kind == claim->kind && last->number < claim->number);
-    seen->wrong += !ascends || want.place.start != claim->place.start || want.place.bytes != claim->place.bytes ||
-                   want.position != claim->position || want.layer != claim->layer || want.kind != claim->kind ||
+    seen->wrong += !ascends || want.place.start != claim->place.start ||
+                   want.place.bytes != claim->place.bytes || want.position != claim->position ||
+                   want.layer != claim->layer || want.kind != claim->kind ||
                    strcmp(want.path, claim->path) != 0;
     const size_t length = strlen(claim->path);
     seen->longest = length > seen->longest ? length : seen->longest;
@@ -73,8 +74,8 @@ static void sorts(uint64_t n, size_t in_memory)
         if (rc == 0)
             rc = claims_each(claims, on_claim, &seen, &err);
         ok(rc == 0 && seen.n == n && seen.wrong == 0 && seen.sum == (n == 0 ? 0 : n * (n - 1) / 2),
-           "%llu claims, %zu in memory, pass %d: %llu came, %llu wrong %s", (unsigned long long)n, in_memory, pass,
-           (unsigned long long)seen.n, (unsigned long long)seen.wrong, err.text);
+           "%llu claims, %zu in memory, pass %d: %llu came, %llu wrong %s", (unsigned long long)n, in_memory,
+           pass, (unsigned long long)seen.n, (unsigned long long)seen.wrong, err.text);
         ok(n < 1000 || seen.longest == LONG_PATH_BYTES, "a long path is whole");
     }
     claims_close(claims);
