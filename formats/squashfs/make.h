@@ -4,7 +4,7 @@
  *   make_items.c    the nodes of the tree, numbered; the order in which everything is written
  *   make_image.c    the whole, front to back; the superblock last
  *   make_data.c     contents: blocks and fragments, through lib/par
- *   make_twin.c     equal files and equal runs of blocks, which are stored once
+ *   make_twin.c     equal files, runs of blocks and tails, which are stored once
  *   make_pack.c     the order in which tails are stored, if what is alike is to share blocks; make_likeness.c: what is alike
  *   make_memory.c   how much memory all of this takes
  *   make_meta.c     metadata blocks, and tables of them
@@ -175,7 +175,8 @@ struct sqm_image {
     struct sqm_pack *pack;     /* NULL: tails are stored in the order of their files */
     uint8_t *scratch;          /* a block */
     uint8_t *tails;            /* the block of fragments at hand ... */
-    uint32_t tails_used;       /* ... and how much of it is filled */
+    uint32_t tails_used;       /* ... and how much of it is filled ... */
+    uint32_t tails_fragment;   /* ... and its number, unless it is empty */
     struct sqm_fragment *fragments;
     uint32_t n_fragments, fragments_cap;
     uint32_t *by_number; /* items by the number of their inode, less 1; for the export table */
@@ -209,11 +210,16 @@ struct sqm_run {
     uint32_t block;
 };
 enum {
-    SQM_KNOWN_BLOCKS_MAX = 1 << 19 /* later ones are not looked for; 32 bytes each, 48 while room is made */
+    SQM_KNOWN_BLOCKS_MAX = 1 << 19 /* tails, too; later ones are not looked for; 32 bytes each, 48 while
+                                      room is made */
 };
 /* A whole block of a file is about to be stored, and is not zeros. */
 int sqm_twins_block(struct sqm_twins *twins, struct sqm_file *file, uint64_t index, const uint8_t *bytes,
                     struct plat_err *err);
+/* A file that is stored, or on its way, and ends behind its whole blocks with the same bytes, which are not zeros; NULL:
+ * none, and this one is about to be stored. */
+int sqm_twins_tail(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *bytes,
+                   struct sqm_file **ret, struct plat_err *err);
 /* Those that are as all the whole blocks of this file. content: as above. */
 int sqm_twins_run(struct sqm_twins *twins, const struct sqm_file *file, const uint8_t *content,
                   struct sqm_run *ret, struct plat_err *err);

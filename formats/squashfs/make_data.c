@@ -154,8 +154,23 @@ static int tails_flush(struct sqm_image *image, struct plat_err *err)
     image->tails = job->in;
     job->in = filled;
     job->n = image->tails_used;
-    job_submit(image, job, NULL, image->n_fragments - 1);
+    job_submit(image, job, NULL, image->tails_fragment);
     image->tails_used = 0;
+    return 0;
+}
+
+/* The number of one more block of fragments. */
+static int fragment_add(struct sqm_image *image, uint32_t *ret, struct plat_err *err)
+{
+    if (image->n_fragments == image->fragments_cap) {
+        const uint32_t cap = image->fragments_cap == 0 ? 256 : image->fragments_cap * 2;
+        struct sqm_fragment *more = realloc(image->fragments, cap * sizeof *more);
+        if (more == NULL)
+            return err_nomem(err, "making a SquashFS image");
+        image->fragments = more;
+        image->fragments_cap = cap;
+    }
+    *ret = image->n_fragments++;
     return 0;
 }
 
@@ -164,21 +179,56 @@ static int tails_take(struct sqm_image *image, struct sqm_file *file, uint32_t n
                       struct plat_err *err)
 {
     int rc = image->tails_used + n > image->plan->settings.block_bytes ? tails_flush(image, err) : 0;
+    if (rc == 0 && image->tails_used == 0)
+        rc = fragment_add(image, &image->tails_fragment, err);
     if (rc != 0)
         return rc;
-    if (image->tails_used == 0 && image->n_fragments == image->fragments_cap) {
-        const uint32_t cap = image->fragments_cap == 0 ? 256 : image->fragments_cap * 2;
-        struct sqm_fragment *more = realloc(image->fragments, cap * sizeof *more);
-        if (more == NULL)
-            return err_nomem(err, "making a SquashFS image");
-        image->fragments = more;
-        image->fragments_cap = cap;
-    }
-    image->n_fragments += image->tails_used == 0;
-    file->fragment = image->n_fragments - 1;
+    file->fragment = image->tails_fragment;
     file->fragment_offset = image->tails_used;
     *ret = image->tails + image->tails_used;
     image->tails_used += n;
+    return 0;
+}
+
+/* The last block of a file, shorter than the others, becomes a block of fragments of its own, as it lies. */
+static int fragment_from_block(struct sqm_image *image, struct sqm_file *file, struct plat_err *err)
+{
+    const struct make_plan *plan = image->plan;
+    const uint64_t n_blocks = plan->items[file->item].node->size_bytes / plan->settings.block_bytes;
+    uint64_t start;
+    int rc = collect_all(image, err); /* it may be on its way */
+    if (rc != 0)
+        return rc;
+    start = file->start;
+    for (uint64_t i = 0; i < n_blocks; i++)
+        start += squashfs_block_size_bytes(file->words[i]);
+    rc = fragment_add(image, &file->fragment, err);
+    if (rc != 0)
+        return rc;
+    image->fragments[file->fragment] = (struct sqm_fragment){start, file->words[n_blocks]};
+    file->fragment_offset = 0;
+    if (file->start == start) /* all before it is zeros: no block of its own is there */
+        file->start = 0;
+    return 0;
+}
+
+/* Takes the tail of a file from one that has an equal one; *ret: there was one. */
+static int tail_share(struct sqm_image *image, struct sqm_file *file, const uint8_t *bytes, bool *ret,
+                      struct plat_err *err)
+{
+    struct sqm_file *other = NULL;
+    int rc = image->twins != NULL && image->plan->settings.fragments != SQM_FRAGMENTS_NO
+                 ? sqm_twins_tail(image->twins, file, bytes, &other, err)
+                 : 0;
+    if (rc == 0 && other != NULL && other->fragment == SQM_NONE)
+        rc = fragment_from_block(image, other, err);
+    if (rc != 0)
+        return rc;
+    if (other != NULL) {
+        file->fragment = other->fragment;
+        file->fragment_offset = other->fragment_offset;
+    }
+    *ret = other != NULL;
     return 0;
 }
 
@@ -250,9 +300,13 @@ static int blocks_put(struct sqm_image *image, struct sqm_file *file, struct sou
             file->sparse_bytes += job->n;
             continue;
         }
-        if (image->twins != NULL && job->n == block_bytes)
+        bool shared = false;
+        if (job->n < block_bytes)
+            rc = tail_share(image, file, job->in, &shared, err);
+        else if (image->twins != NULL)
             rc = sqm_twins_block(image->twins, file, i, job->in, err);
-        job_submit(image, job, file, i);
+        if (rc == 0 && !shared)
+            job_submit(image, job, file, i);
     }
     return rc;
 }
@@ -277,6 +331,10 @@ static int tail_put(struct sqm_image *image, struct sqm_file *file, struct sourc
         file->sparse_bytes += n;
         return 0;
     }
+    bool shared = false;
+    rc = tail_share(image, file, bytes, &shared, err);
+    if (rc != 0 || shared)
+        return rc;
     rc = tails_take(image, file, n, &to, err);
     if (rc == 0)
         memcpy(to, bytes, n);

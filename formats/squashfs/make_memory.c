@@ -5,7 +5,8 @@
  *      the tree                       a tree_node for each node, and its name
  *      items, files, equal files      sqm_item a node; sqm_file, 16 bytes and a slot a file
  *      listings                       what they have before they are compressed
- *      blocks                         4 bytes each, and 48 for each of the first SQM_KNOWN_BLOCKS_MAX
+ *      blocks, tails                  4 bytes each, and 48 for each of the first SQM_KNOWN_BLOCKS_MAX
+ *      blocks that are shared         SHARED_BLOCKS of them
  *      pack                           SQM_PACK_BYTES and 8 bytes a file
  *      a thread                       8 blocks twice, an encoder, THREAD_BYTES
  *
@@ -19,7 +20,8 @@ enum {
         4, /* of a file's size; while those of all are sorted it is 16, and there is no sqm_file yet */
     SLOT_BYTES = 16, /* of its place among the files that are stored, at most */
     KNOWN_BYTES = 48,
-    PACKED_BYTES = 8
+    PACKED_BYTES = 8,
+    SHARED_BLOCKS = 3 /* the tails at hand, scratch, and a byte for each length that a tail can have */
 };
 
 /* What grows with the tree. */
@@ -53,7 +55,7 @@ static uint64_t thread_bytes(const struct sqm_settings *settings)
 uint64_t sqm_memory_bytes(const struct make_plan *plan, unsigned n_threads)
 {
     const struct sqm_settings *settings = &plan->settings;
-    return PROGRAM_BYTES + tree_bytes(plan) + 2 * (uint64_t)settings->block_bytes +
+    return PROGRAM_BYTES + tree_bytes(plan) + SHARED_BLOCKS * (uint64_t)settings->block_bytes +
            codec_encoder_memory_bytes(&settings->codec, SQM_META_BYTES) +
            (settings->pack ? SQM_PACK_BYTES : 0) + n_threads * thread_bytes(settings);
 }
