@@ -71,12 +71,15 @@ int sqm_options_read(const struct make_options *options, struct sqm_settings *re
 
 /* ---- make_items.c ---- */
 
+struct sqm_blocks {
+    uint64_t start;        /* in the image; 0: none is there */
+    uint64_t sparse_bytes; /* in blocks that are not there */
+    uint32_t words[];      /* their sizes, as the image has them */
+};
 /* Contents of a file, which equal files share. */
 struct sqm_file {
-    uint64_t start;        /* of its blocks in the image; 0: none is there */
-    uint64_t sparse_bytes; /* in blocks that are not there */
     uint64_t hash;
-    uint32_t *words;                    /* sizes of its blocks, as the image has them */
+    struct sqm_blocks *blocks;          /* NULL: it is a fragment, or one block of zeros */
     uint32_t fragment, fragment_offset; /* SQM_NONE: no fragment */
     uint32_t item;                      /* the first that has these contents */
 };
@@ -93,10 +96,18 @@ struct sqm_item {
         struct sqm_file *file; /* files with contents */
         struct sqm_dir *dir;   /* directories, when finished */
     } has;
-    uint32_t parent, first_child; /* items; children lie side by side, sorted */
-    uint32_t first;               /* the item whose inode this is: hard links share one */
-    uint32_t number, links;       /* of the inode */
-    uint32_t inode_block, inode_offset;
+    union {
+        struct {
+            uint32_t parent, first_child; /* directories: items; children lie side by side, sorted */
+        };
+        struct {
+            uint32_t first; /* others: the item whose inode this is (sqm_item_first) ... */
+            uint32_t links; /* ... and how many have it */
+        };
+    };
+    uint32_t number; /* of the inode */
+    uint32_t inode_block;
+    uint16_t inode_offset;
     bool written;
 };
 struct make_plan {
@@ -111,6 +122,11 @@ struct make_plan {
     struct plat_dev *spool; /* where it is, if it was needed before there was a place for it */
     int spool_fd;           /* that of spool */
 };
+/* The item whose inode this one has: hard links share one. */
+static inline uint32_t sqm_item_first(const struct make_plan *plan, uint32_t i)
+{
+    return plan->items[i].node->kind == TREE_DIR ? i : plan->items[i].first;
+}
 int sqm_items_fill(struct make_plan *plan, struct plat_err *err);
 /* Directories in the order in which they are finished: the first, and the one after `dir`; SQM_NONE behind the root. */
 uint32_t sqm_dir_first(const struct make_plan *plan);

@@ -25,7 +25,7 @@ struct sqm_twins {
     uint64_t *sizes; /* that more than one file has; ascending */
     size_t n_sizes;
     uint32_t *slots;             /* open addressing, by hash: 1 + item */
-    size_t n_slots;              /* a power of two, more than twice the files */
+    size_t n_slots;              /* a power of two, more than 1.5 times the files */
     struct known *known;         /* open addressing, by hash */
     size_t n_known, known_slots; /* a power of two, twice as many */
     uint8_t *lengths;            /* of tails: TAIL_ bits for each */
@@ -64,7 +64,7 @@ static size_t sizes_settle(struct sqm_twins *twins, size_t n)
 static size_t slots_for(size_t n)
 {
     size_t n_slots = 64;
-    while (n_slots <= 2 * n)
+    while (n_slots <= n + n / 2)
         n_slots *= 2;
     return n_slots;
 }
