@@ -4,7 +4,7 @@
  *   make_items.c    the nodes of the tree, numbered; the order in which everything is written
  *   make_image.c    the whole, front to back; the superblock last
  *   make_data.c     contents: blocks and fragments, through lib/par
- *   make_twin.c     equal files and equal runs of blocks, which are stored once
+ *   make_twin.c     equal files, runs of blocks and tails, which are stored once
  *   make_pack.c     the order in which tails are stored, if what is alike is to share blocks; make_likeness.c: what is alike
  *   make_memory.c   how much memory all of this takes
  *   make_meta.c     metadata blocks, and tables of them
@@ -71,12 +71,15 @@ int sqm_options_read(const struct make_options *options, struct sqm_settings *re
 
 /* ---- make_items.c ---- */
 
+struct sqm_blocks {
+    uint64_t start;        /* in the image; 0: none is there */
+    uint64_t sparse_bytes; /* in blocks that are not there */
+    uint32_t words[];      /* their sizes, as the image has them */
+};
 /* Contents of a file, which equal files share. */
 struct sqm_file {
-    uint64_t start;        /* of its blocks in the image; 0: none is there */
-    uint64_t sparse_bytes; /* in blocks that are not there */
     uint64_t hash;
-    uint32_t *words;                    /* sizes of its blocks, as the image has them */
+    struct sqm_blocks *blocks;          /* NULL: it is a fragment, or one block of zeros */
     uint32_t fragment, fragment_offset; /* SQM_NONE: no fragment */
     uint32_t item;                      /* the first that has these contents */
 };
@@ -93,10 +96,18 @@ struct sqm_item {
         struct sqm_file *file; /* files with contents */
         struct sqm_dir *dir;   /* directories, when finished */
     } has;
-    uint32_t parent, first_child; /* items; children lie side by side, sorted */
-    uint32_t first;               /* the item whose inode this is: hard links share one */
-    uint32_t number, links;       /* of the inode */
-    uint32_t inode_block, inode_offset;
+    union {
+        struct {
+            uint32_t parent, first_child; /* directories: items; children lie side by side, sorted */
+        };
+        struct {
+            uint32_t first; /* others: the item whose inode this is (sqm_item_first) ... */
+            uint32_t links; /* ... and how many have it */
+        };
+    };
+    uint32_t number; /* of the inode */
+    uint32_t inode_block;
+    uint16_t inode_offset;
     bool written;
 };
 struct make_plan {
@@ -111,6 +122,11 @@ struct make_plan {
     struct plat_dev *spool; /* where it is, if it was needed before there was a place for it */
     int spool_fd;           /* that of spool */
 };
+/* The item whose inode this one has: hard links share one. */
+static inline uint32_t sqm_item_first(const struct make_plan *plan, uint32_t i)
+{
+    return plan->items[i].node->kind == TREE_DIR ? i : plan->items[i].first;
+}
 int sqm_items_fill(struct make_plan *plan, struct plat_err *err);
 /* Directories in the order in which they are finished: the first, and the one after `dir`; SQM_NONE behind the root. */
 uint32_t sqm_dir_first(const struct make_plan *plan);
@@ -175,7 +191,8 @@ struct sqm_image {
     struct sqm_pack *pack;     /* NULL: tails are stored in the order of their files */
     uint8_t *scratch;          /* a block */
     uint8_t *tails;            /* the block of fragments at hand ... */
-    uint32_t tails_used;       /* ... and how much of it is filled */
+    uint32_t tails_used;       /* ... and how much of it is filled ... */
+    uint32_t tails_fragment;   /* ... and its number, unless it is empty */
     struct sqm_fragment *fragments;
     uint32_t n_fragments, fragments_cap;
     uint32_t *by_number; /* items by the number of their inode, less 1; for the export table */
@@ -209,11 +226,16 @@ struct sqm_run {
     uint32_t block;
 };
 enum {
-    SQM_KNOWN_BLOCKS_MAX = 1 << 19 /* later ones are not looked for; 32 bytes each, 48 while room is made */
+    SQM_KNOWN_BLOCKS_MAX = 1 << 19 /* tails, too; later ones are not looked for; 32 bytes each, 48 while
+                                      room is made */
 };
 /* A whole block of a file is about to be stored, and is not zeros. */
 int sqm_twins_block(struct sqm_twins *twins, struct sqm_file *file, uint64_t index, const uint8_t *bytes,
                     struct plat_err *err);
+/* A file that is stored, or on its way, and ends behind its whole blocks with the same bytes, which are not zeros; NULL:
+ * none, and this one is about to be stored. */
+int sqm_twins_tail(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *bytes,
+                   struct sqm_file **ret, struct plat_err *err);
 /* Those that are as all the whole blocks of this file. content: as above. */
 int sqm_twins_run(struct sqm_twins *twins, const struct sqm_file *file, const uint8_t *content,
                   struct sqm_run *ret, struct plat_err *err);

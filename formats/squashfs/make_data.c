@@ -1,7 +1,7 @@
 /* Contents. This thread reads, in order, and finds what is equal or zero; the threads of lib/par compress; this one writes
  * what they give back, in the order in which it was read.
  *
- *    file ---> blocks ----------------------> par ---> image, file->words
+ *    file ---> blocks ----------------------> par ---> image, file->blocks
  *         \--> tail ---> block of fragments -> par ---> image, fragments
  *
  * A block of fragments goes in between files, so the blocks of a file lie side by side, as they must. */
@@ -104,9 +104,9 @@ static int collect(struct sqm_image *image, struct plat_err *err)
         image->fragments[job->index] = (struct sqm_fragment){start, sqm_block_word(n, plain)};
         return 0;
     }
-    if (job->file->start == 0)
-        job->file->start = start;
-    job->file->words[job->index] = sqm_block_word(n, plain);
+    if (job->file->blocks->start == 0)
+        job->file->blocks->start = start;
+    job->file->blocks->words[job->index] = sqm_block_word(n, plain);
     return 0;
 }
 
@@ -154,8 +154,23 @@ static int tails_flush(struct sqm_image *image, struct plat_err *err)
     image->tails = job->in;
     job->in = filled;
     job->n = image->tails_used;
-    job_submit(image, job, NULL, image->n_fragments - 1);
+    job_submit(image, job, NULL, image->tails_fragment);
     image->tails_used = 0;
+    return 0;
+}
+
+/* The number of one more block of fragments. */
+static int fragment_add(struct sqm_image *image, uint32_t *ret, struct plat_err *err)
+{
+    if (image->n_fragments == image->fragments_cap) {
+        const uint32_t cap = image->fragments_cap == 0 ? 256 : image->fragments_cap * 2;
+        struct sqm_fragment *more = realloc(image->fragments, cap * sizeof *more);
+        if (more == NULL)
+            return err_nomem(err, "making a SquashFS image");
+        image->fragments = more;
+        image->fragments_cap = cap;
+    }
+    *ret = image->n_fragments++;
     return 0;
 }
 
@@ -164,21 +179,62 @@ static int tails_take(struct sqm_image *image, struct sqm_file *file, uint32_t n
                       struct plat_err *err)
 {
     int rc = image->tails_used + n > image->plan->settings.block_bytes ? tails_flush(image, err) : 0;
+    if (rc == 0 && image->tails_used == 0)
+        rc = fragment_add(image, &image->tails_fragment, err);
     if (rc != 0)
         return rc;
-    if (image->tails_used == 0 && image->n_fragments == image->fragments_cap) {
-        const uint32_t cap = image->fragments_cap == 0 ? 256 : image->fragments_cap * 2;
-        struct sqm_fragment *more = realloc(image->fragments, cap * sizeof *more);
-        if (more == NULL)
-            return err_nomem(err, "making a SquashFS image");
-        image->fragments = more;
-        image->fragments_cap = cap;
-    }
-    image->n_fragments += image->tails_used == 0;
-    file->fragment = image->n_fragments - 1;
+    file->fragment = image->tails_fragment;
     file->fragment_offset = image->tails_used;
     *ret = image->tails + image->tails_used;
     image->tails_used += n;
+    return 0;
+}
+
+static uint64_t block_start(const struct sqm_blocks *blocks, uint64_t index)
+{
+    uint64_t start = blocks->start;
+    for (uint64_t i = 0; i < index; i++)
+        start += squashfs_block_size_bytes(blocks->words[i]);
+    return start;
+}
+
+/* The last block of a file, shorter than the others, becomes a block of fragments of its own, as it lies. */
+static int fragment_from_block(struct sqm_image *image, struct sqm_file *file, struct plat_err *err)
+{
+    const struct make_plan *plan = image->plan;
+    const uint64_t n_blocks = plan->items[file->item].node->size_bytes / plan->settings.block_bytes;
+    struct sqm_blocks *blocks = file->blocks;
+    int rc = collect_all(image, err); /* it may be on its way */
+    if (rc != 0)
+        return rc;
+    const uint64_t start = block_start(blocks, n_blocks);
+    rc = fragment_add(image, &file->fragment, err);
+    if (rc != 0)
+        return rc;
+    image->fragments[file->fragment] = (struct sqm_fragment){start, blocks->words[n_blocks]};
+    file->fragment_offset = 0;
+    if (blocks->start == start) /* all before it is zeros: no block of its own is there */
+        blocks->start = 0;
+    return 0;
+}
+
+/* Takes the tail of a file from one that has an equal one; *ret: there was one. */
+static int tail_share(struct sqm_image *image, struct sqm_file *file, const uint8_t *bytes, bool *ret,
+                      struct plat_err *err)
+{
+    struct sqm_file *other = NULL;
+    int rc = image->twins != NULL && image->plan->settings.fragments != SQM_FRAGMENTS_NO
+                 ? sqm_twins_tail(image->twins, file, bytes, &other, err)
+                 : 0;
+    if (rc == 0 && other != NULL && other->fragment == SQM_NONE)
+        rc = fragment_from_block(image, other, err);
+    if (rc != 0)
+        return rc;
+    if (other != NULL) {
+        file->fragment = other->fragment;
+        file->fragment_offset = other->fragment_offset;
+    }
+    *ret = other != NULL;
     return 0;
 }
 
@@ -232,7 +288,7 @@ static int blocks_put(struct sqm_image *image, struct sqm_file *file, struct sou
             const uint64_t end = (i + holes) * block_bytes;
             const uint64_t n = (end < bytes ? end : bytes) - i * block_bytes;
             tree_reader_skip(&source->reader, n);
-            file->sparse_bytes += n;
+            file->blocks->sparse_bytes += n;
             progress_add(image->out.progress, n);
             i += holes - 1;
             continue;
@@ -247,12 +303,16 @@ static int blocks_put(struct sqm_image *image, struct sqm_file *file, struct sou
             return rc;
         progress_add(image->out.progress, job->n);
         if (bytes_all(job->in, job->n, 0)) {
-            file->sparse_bytes += job->n;
+            file->blocks->sparse_bytes += job->n;
             continue;
         }
-        if (image->twins != NULL && job->n == block_bytes)
+        bool shared = false;
+        if (job->n < block_bytes)
+            rc = tail_share(image, file, job->in, &shared, err);
+        else if (image->twins != NULL)
             rc = sqm_twins_block(image->twins, file, i, job->in, err);
-        job_submit(image, job, file, i);
+        if (rc == 0 && !shared)
+            job_submit(image, job, file, i);
     }
     return rc;
 }
@@ -274,9 +334,14 @@ static int tail_put(struct sqm_image *image, struct sqm_file *file, struct sourc
         return rc;
     progress_add(image->out.progress, n);
     if (bytes_all(bytes, n, 0)) {
-        file->sparse_bytes += n;
+        if (file->blocks != NULL)
+            file->blocks->sparse_bytes += n;
         return 0;
     }
+    bool shared = false;
+    rc = tail_share(image, file, bytes, &shared, err);
+    if (rc != 0 || shared)
+        return rc;
     rc = tails_take(image, file, n, &to, err);
     if (rc == 0)
         memcpy(to, bytes, n);
@@ -291,6 +356,15 @@ uint32_t sqm_tail_bytes(const struct sqm_settings *settings, uint64_t size_bytes
     return (uint32_t)(size_bytes % settings->block_bytes);
 }
 
+static int blocks_alloc(struct make_plan *plan, struct sqm_file *file, uint64_t n, struct plat_err *err)
+{
+    const size_t word_bytes = sizeof file->blocks->words[0];
+    if (n > (SIZE_MAX - sizeof *file->blocks) / word_bytes ||
+        (file->blocks = arena_alloc(&plan->arena, sizeof *file->blocks + (size_t)n * word_bytes)) == NULL)
+        return err_nomem(err, "making a SquashFS image");
+    return 0;
+}
+
 static int content_put(struct sqm_image *image, struct sqm_file *file, struct source *source,
                        struct plat_err *err)
 {
@@ -298,18 +372,12 @@ static int content_put(struct sqm_image *image, struct sqm_file *file, struct so
     const uint64_t size = plan->items[file->item].node->size_bytes;
     const uint32_t tail = sqm_tail_bytes(&plan->settings, size);
     const uint64_t n_blocks = div_up_u64(size, plan->settings.block_bytes);
-    /* A file that is nothing but a fragment needs no list, unless it is zeros. */
-    if (n_blocks > 1 || tail == 0) {
-        if (n_blocks > SIZE_MAX / sizeof *file->words ||
-            (file->words = arena_alloc(&plan->arena, (size_t)n_blocks * sizeof *file->words)) == NULL)
-            return err_nomem(err, "making a SquashFS image");
-    }
-    int rc = blocks_put(image, file, source, size - tail, err);
+    /* A file that is nothing but its tail needs no list. */
+    int rc = n_blocks > 1 || tail == 0 ? blocks_alloc(plan, file, n_blocks, err) : 0;
+    if (rc == 0)
+        rc = blocks_put(image, file, source, size - tail, err);
     if (rc == 0 && tail > 0 && !tail_waits(image, size))
         rc = tail_put(image, file, source, tail, err);
-    if (rc == 0 && file->words == NULL && file->fragment == SQM_NONE &&
-        (file->words = arena_alloc(&plan->arena, sizeof *file->words)) == NULL)
-        rc = err_nomem(err, "making a SquashFS image");
     return rc;
 }
 
@@ -322,18 +390,16 @@ static int run_share(struct sqm_image *image, struct sqm_file *file, const struc
     const uint64_t size = source->node->size_bytes, n_blocks = size / block_bytes;
     const uint32_t tail = (uint32_t)(size % block_bytes);
     /* One more than there are: the end may turn out to be zeros, which are a block that is not there. */
-    file->words = arena_alloc(&plan->arena, (size_t)(n_blocks + 1) * sizeof *file->words);
-    if (file->words == NULL)
-        return err_nomem(err, "making a SquashFS image");
-    int rc = collect_all(image, err); /* the other's blocks may be on their way */
+    int rc = blocks_alloc(plan, file, n_blocks + 1, err);
+    if (rc == 0)
+        rc = collect_all(image, err); /* the other's blocks may be on their way */
     if (rc != 0)
         return rc;
-    file->start = run->file->start;
-    for (uint32_t i = 0; i < run->block; i++)
-        file->start += squashfs_block_size_bytes(run->file->words[i]);
+    struct sqm_blocks *blocks = file->blocks;
+    blocks->start = block_start(run->file->blocks, run->block);
     for (uint64_t i = 0; i < n_blocks; i++) {
-        file->words[i] = run->file->words[run->block + i];
-        file->sparse_bytes += file->words[i] == 0 ? block_bytes : 0;
+        blocks->words[i] = run->file->blocks->words[run->block + i];
+        blocks->sparse_bytes += blocks->words[i] == 0 ? block_bytes : 0;
     }
     progress_add(image->out.progress, size - tail);
     source_skip(source, size - tail);

@@ -98,7 +98,7 @@ static int entry_add(struct listing *listing, const char *name, const struct sqm
         n > sizeof listing->run - listing->run_bytes - SQUASHFS_DIRECTORY_ENTRY_HEAD_BYTES)
         return err_set(err, PLAT_EBUG, "a run of more than %zu bytes", sizeof listing->run);
     squashfs_directory_entry_head_init(head);
-    squashfs_directory_entry_head_set_offset(head, (uint16_t)inode->inode_offset);
+    squashfs_directory_entry_head_set_offset(head, inode->inode_offset);
     squashfs_directory_entry_head_set_number_delta(
         head, (int16_t)((int64_t)inode->number - (int64_t)listing->number));
     squashfs_directory_entry_head_set_type(head, (uint16_t)sqm_entry_type(inode->node));
@@ -146,7 +146,7 @@ int sqm_listing_put(struct sqm_image *image, uint32_t i, struct plat_err *err)
     listing->indexed_block = block;
     int rc = 0;
     for (uint32_t c = item->first_child; rc == 0 && c < item->first_child + item->node->n_children; c++)
-        rc = entry_add(listing, items[c].node->name, &items[items[c].first], err);
+        rc = entry_add(listing, items[c].node->name, &items[sqm_item_first(image->plan, c)], err);
     if (rc == 0)
         rc = run_end(listing, err);
     if (rc == 0)

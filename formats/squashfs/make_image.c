@@ -193,7 +193,7 @@ static int nodes_put(struct sqm_image *image, struct plat_err *err)
     for (uint32_t dir = sqm_dir_first(plan); dir != SQM_NONE; dir = sqm_dir_next(plan, dir)) {
         const struct sqm_item *item = &plan->items[dir];
         for (uint32_t i = item->first_child; i < item->first_child + item->node->n_children; i++) {
-            const uint32_t first = plan->items[i].first;
+            const uint32_t first = sqm_item_first(plan, i);
             int rc = plan->items[first].written ? 0 : sqm_inode_put(image, first, err);
             if (rc != 0)
                 return rc;
@@ -208,7 +208,7 @@ static int nodes_put(struct sqm_image *image, struct plat_err *err)
 static uint64_t reference_of(const struct sqm_item *item)
 {
     return squashfs_reference_with_offset(squashfs_reference_with_block(0, item->inode_block),
-                                          (uint16_t)item->inode_offset);
+                                          item->inode_offset);
 }
 
 static int trees_put(struct sqm_image *image, struct plat_err *err)
@@ -263,7 +263,7 @@ static int exports_put(struct sqm_image *image, bool plain, struct plat_err *err
     if (image->by_number == NULL)
         return err_nomem(err, "making a SquashFS image");
     for (uint32_t i = 0; i < plan->n_items; i++) {
-        if (plan->items[i].first == i)
+        if (sqm_item_first(plan, i) == i)
             image->by_number[plan->items[i].number - 1] = i;
     }
     const struct sqm_table exports = {.n = plan->n_inodes,

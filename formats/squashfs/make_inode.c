@@ -111,10 +111,16 @@ static int dir_put(struct sqm_image *image, const struct sqm_item *item, uint32_
 static const struct sqm_file no_contents = {.fragment = SQM_NONE};
 
 /* What Linux subtracts from the size to say how much room a file takes: never all of it. */
-static uint64_t sparse_bytes(const struct sqm_item *item, const struct sqm_file *file)
+static uint64_t sparse_said(const struct sqm_item *item, uint64_t sparse_bytes)
 {
-    return file->sparse_bytes < item->node->size_bytes || file->sparse_bytes == 0 ? file->sparse_bytes
-                                                                                  : file->sparse_bytes - 1;
+    return sparse_bytes < item->node->size_bytes || sparse_bytes == 0 ? sparse_bytes : sparse_bytes - 1;
+}
+
+/* Where blocks are, and how many bytes are in those that are not there. */
+static struct sqm_blocks blocks_of(const struct sqm_item *item, const struct sqm_file *file)
+{
+    const uint64_t zeros = file->fragment == SQM_NONE ? item->node->size_bytes : 0;
+    return file->blocks != NULL ? *file->blocks : (struct sqm_blocks){.sparse_bytes = zeros};
 }
 
 static int file_basic_put(struct sqm_image *image, const struct sqm_item *item, const struct sqm_file *file,
@@ -125,7 +131,7 @@ static int file_basic_put(struct sqm_image *image, const struct sqm_item *item, 
     if (!squashfs_file_edit(bytes, sizeof bytes, &inode))
         return err_set(err, PLAT_EBUG, "an inode of another size");
     squashfs_file_init(inode);
-    squashfs_file_set_start_block(inode, (uint32_t)file->start);
+    squashfs_file_set_start_block(inode, (uint32_t)blocks_of(item, file).start);
     squashfs_file_set_fragment(inode, file->fragment);
     squashfs_file_set_fragment_offset(inode, file->fragment_offset);
     squashfs_file_set_size_bytes(inode, (uint32_t)item->node->size_bytes);
@@ -138,12 +144,13 @@ static int file_extended_put(struct sqm_image *image, const struct sqm_item *ite
 {
     uint8_t bytes[SQUASHFS_EXTENDED_FILE_BYTES];
     struct squashfs_extended_file_mut inode;
+    const struct sqm_blocks blocks = blocks_of(item, file);
     if (!squashfs_extended_file_edit(bytes, sizeof bytes, &inode))
         return err_set(err, PLAT_EBUG, "an inode of another size");
     squashfs_extended_file_init(inode);
-    squashfs_extended_file_set_start_block(inode, file->start);
+    squashfs_extended_file_set_start_block(inode, blocks.start);
     squashfs_extended_file_set_size_bytes(inode, item->node->size_bytes);
-    squashfs_extended_file_set_sparse_bytes(inode, sparse_bytes(item, file));
+    squashfs_extended_file_set_sparse_bytes(inode, sparse_said(item, blocks.sparse_bytes));
     squashfs_extended_file_set_links(inode, item->links);
     squashfs_extended_file_set_fragment(inode, file->fragment);
     squashfs_extended_file_set_fragment_offset(inode, file->fragment_offset);
@@ -158,18 +165,17 @@ static int file_put(struct sqm_image *image, const struct sqm_item *item, uint32
 {
     const uint64_t size = item->node->size_bytes;
     const struct sqm_file *file = item->has.file != NULL ? item->has.file : &no_contents;
-    /* No words: no blocks, only a fragment or nothing. */
-    const uint64_t n_blocks =
-        file->words == NULL ? 0 : sqm_file_blocks(image->plan, size, file->fragment != SQM_NONE);
-    const bool extended = item->links > 1 || size > UINT32_MAX || file->start > UINT32_MAX ||
-                          file->sparse_bytes > 0 || xattr != SQM_NONE;
+    const uint64_t n_blocks = sqm_file_blocks(image->plan, size, file->fragment != SQM_NONE);
+    const struct sqm_blocks blocks = blocks_of(item, file);
+    const bool extended = item->links > 1 || size > UINT32_MAX || blocks.start > UINT32_MAX ||
+                          blocks.sparse_bytes > 0 || xattr != SQM_NONE;
     uint8_t bytes[SQUASHFS_FILE_BLOCK_BYTES];
     struct squashfs_file_block_mut word;
     int rc =
         extended ? file_extended_put(image, item, file, xattr, err) : file_basic_put(image, item, file, err);
     for (uint64_t i = 0; rc == 0 && i < n_blocks; i++) {
         if (squashfs_file_block_edit(bytes, sizeof bytes, &word))
-            squashfs_file_block_set_size(word, file->words[i]);
+            squashfs_file_block_set_size(word, file->blocks != NULL ? file->blocks->words[i] : 0);
         rc = sqm_meta_put(&image->inodes, bytes, sizeof bytes, err);
     }
     return rc;
@@ -259,7 +265,7 @@ int sqm_inode_put(struct sqm_image *image, uint32_t i, struct plat_err *err)
     if (rc != 0)
         return rc;
     item->inode_block = (uint32_t)image->inodes.stored;
-    item->inode_offset = image->inodes.used;
+    item->inode_offset = (uint16_t)image->inodes.used;
     item->written = true;
     switch ((enum tree_kind)item->node->kind) {
     case TREE_DIR:

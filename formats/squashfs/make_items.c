@@ -64,7 +64,7 @@ static int links_open(const struct make_plan *plan, struct links *ret, struct pl
 static uint32_t links_first(struct links *links, struct make_plan *plan, uint32_t i)
 {
     const struct tree_node *node = plan->items[i].node;
-    if (node->kind == TREE_DIR || node->link == 0 || node->link > links->n)
+    if (node->link == 0 || node->link > links->n)
         return i;
     const uint32_t first = links->first[node->link];
     if (first != SQM_NONE && is_same_inode(plan->items[first].node, node))
@@ -84,10 +84,12 @@ static int item_settle(struct make_plan *plan, struct links *links, uint32_t i, 
         rc = sqm_xattrs_check(plan, item->node, err);
     if (rc != 0)
         return rc;
-    item->first = links_first(links, plan, i);
-    plan->items[item->first].links++;
-    if (item->first != i)
-        return 0;
+    if (item->node->kind != TREE_DIR) {
+        item->first = links_first(links, plan, i);
+        plan->items[item->first].links++;
+        if (item->first != i)
+            return 0;
+    }
     item->number = ++plan->n_inodes;
     if (item->node->kind == TREE_FILE)
         plan->data_bytes += item->node->size_bytes;
@@ -108,7 +110,7 @@ static int fill(struct make_plan *plan, struct links *links, uint32_t capacity, 
         for (const struct tree_node *child = node->child; child != NULL; child = child->next) {
             if (plan->n_items == capacity)
                 return err_set(err, PLAT_EBUG, "the tree has more nodes than it counts (%u)", capacity);
-            plan->items[plan->n_items++] = (struct sqm_item){.node = child, .parent = i};
+            plan->items[plan->n_items++] = (struct sqm_item){.node = child, .parent = i}; /* others settle */
         }
     }
     return 0;

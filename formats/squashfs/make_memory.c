@@ -5,7 +5,8 @@
  *      the tree                       a tree_node for each node, and its name
  *      items, files, equal files      sqm_item a node; sqm_file, 16 bytes and a slot a file
  *      listings                       what they have before they are compressed
- *      blocks                         4 bytes each, and 48 for each of the first SQM_KNOWN_BLOCKS_MAX
+ *      blocks, tails                  4 bytes each, 32 a file that has blocks, and 48 for each of the first SQM_KNOWN_BLOCKS_MAX
+ *      blocks that are shared         SHARED_BLOCKS of them
  *      pack                           SQM_PACK_BYTES and 8 bytes a file
  *      a thread                       8 blocks twice, an encoder, THREAD_BYTES
  *
@@ -17,9 +18,11 @@ enum {
     THREAD_BYTES = 512 << 10, /* stack, and what the allocator keeps for a thread */
     SIZE_BYTES =
         4, /* of a file's size; while those of all are sorted it is 16, and there is no sqm_file yet */
-    SLOT_BYTES = 16, /* of its place among the files that are stored, at most */
+    SLOT_BYTES = 12, /* of its place among the files that are stored, at most */
     KNOWN_BYTES = 48,
-    PACKED_BYTES = 8
+    ALIGN_BYTES = 16, /* what the arena may lose, and one word more than there are blocks */
+    PACKED_BYTES = 8,
+    SHARED_BLOCKS = 3 /* the tails at hand, scratch, and a byte for each length that a tail can have */
 };
 
 /* What grows with the tree. */
@@ -37,6 +40,8 @@ static uint64_t tree_bytes(const struct make_plan *plan)
         if (node->kind != TREE_FILE || plan->items[i].first != i)
             continue;
         bytes += sizeof(struct sqm_file) + SIZE_BYTES + SLOT_BYTES + (settings->pack ? PACKED_BYTES : 0);
+        if (node->size_bytes >= settings->block_bytes || settings->fragments == SQM_FRAGMENTS_NO)
+            bytes += sizeof(struct sqm_blocks) + ALIGN_BYTES;
         n_blocks += div_up_u64(node->size_bytes, settings->block_bytes);
     }
     bytes += n_blocks * (sizeof(uint32_t) + sizeof(struct sqm_fragment));
@@ -53,7 +58,7 @@ static uint64_t thread_bytes(const struct sqm_settings *settings)
 uint64_t sqm_memory_bytes(const struct make_plan *plan, unsigned n_threads)
 {
     const struct sqm_settings *settings = &plan->settings;
-    return PROGRAM_BYTES + tree_bytes(plan) + 2 * (uint64_t)settings->block_bytes +
+    return PROGRAM_BYTES + tree_bytes(plan) + SHARED_BLOCKS * (uint64_t)settings->block_bytes +
            codec_encoder_memory_bytes(&settings->codec, SQM_META_BYTES) +
            (settings->pack ? SQM_PACK_BYTES : 0) + n_threads * thread_bytes(settings);
 }

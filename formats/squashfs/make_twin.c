@@ -3,7 +3,10 @@
  *
  * Equal runs: when all the whole blocks of a file lie side by side in another, it shares these, and its end becomes a
  * fragment. The blocks that are stored are known by their hashes; of those that are as the first one of the file the
- * CANDIDATES_MAX stored first are compared. */
+ * CANDIDATES_MAX stored first are compared.
+ *
+ * Equal tails: what is behind the whole blocks of a large file may be behind those of another one as well, or be a small
+ * file. Known they are like blocks; only lengths that may be worth it are looked at. */
 #include "formats/squashfs/make.h"
 
 #include <stdlib.h>
@@ -22,10 +25,17 @@ struct sqm_twins {
     uint64_t *sizes; /* that more than one file has; ascending */
     size_t n_sizes;
     uint32_t *slots;             /* open addressing, by hash: 1 + item */
-    size_t n_slots;              /* a power of two, more than twice the files */
+    size_t n_slots;              /* a power of two, more than 1.5 times the files */
     struct known *known;         /* open addressing, by hash */
     size_t n_known, known_slots; /* a power of two, twice as many */
+    uint8_t *lengths;            /* of tails: TAIL_ bits for each */
     uint8_t *pieces;             /* two of PIECE_BYTES */
+};
+enum {
+    TAIL_SEEN = 1,  /* some file has a tail of this length ... */
+    TAIL_AGAIN = 2, /* ... and another one ... */
+    TAIL_LARGE = 4, /* ... and one of them is more than its tail */
+    TAIL_WANTED = TAIL_SEEN | TAIL_AGAIN | TAIL_LARGE
 };
 
 static int compare_sizes(const void *va, const void *vb)
@@ -54,9 +64,17 @@ static size_t sizes_settle(struct sqm_twins *twins, size_t n)
 static size_t slots_for(size_t n)
 {
     size_t n_slots = 64;
-    while (n_slots <= 2 * n)
+    while (n_slots <= n + n / 2)
         n_slots *= 2;
     return n_slots;
+}
+
+static void length_note(struct sqm_twins *twins, uint64_t size_bytes)
+{
+    const uint32_t block_bytes = twins->plan->settings.block_bytes;
+    uint8_t *length = &twins->lengths[size_bytes % block_bytes];
+    *length |= *length & TAIL_SEEN ? TAIL_AGAIN : TAIL_SEEN;
+    *length |= size_bytes >= block_bytes ? TAIL_LARGE : 0;
 }
 
 int sqm_twins_open(const struct make_plan *plan, struct sqm_twins **ret, struct plat_err *err)
@@ -68,9 +86,13 @@ int sqm_twins_open(const struct make_plan *plan, struct sqm_twins **ret, struct 
         return err_nomem(err, "looking for equal files");
     twins->plan = plan;
     twins->sizes = calloc((size_t)plan->n_items + 1, sizeof *twins->sizes);
+    twins->lengths = calloc(plan->settings.block_bytes, sizeof *twins->lengths);
     twins->pieces = malloc(2 * (size_t)PIECE_BYTES);
-    for (uint32_t i; twins->sizes != NULL && (i = sqm_files_next(&files)) != SQM_NONE;)
+    for (uint32_t i;
+         twins->sizes != NULL && twins->lengths != NULL && (i = sqm_files_next(&files)) != SQM_NONE;) {
         twins->sizes[n++] = plan->items[i].node->size_bytes;
+        length_note(twins, plan->items[i].node->size_bytes);
+    }
     const size_t n_files = twins->sizes != NULL ? sizes_settle(twins, n) : 0;
     uint64_t *fewer = realloc(twins->sizes, (twins->n_sizes + 1) * sizeof *fewer);
     if (fewer != NULL)
@@ -79,7 +101,8 @@ int sqm_twins_open(const struct make_plan *plan, struct sqm_twins **ret, struct 
     twins->known_slots = KNOWN_MIN;
     twins->slots = calloc(twins->n_slots, sizeof *twins->slots);
     twins->known = calloc(twins->known_slots, sizeof *twins->known);
-    if (twins->sizes == NULL || twins->pieces == NULL || twins->slots == NULL || twins->known == NULL) {
+    if (twins->sizes == NULL || twins->lengths == NULL || twins->pieces == NULL || twins->slots == NULL ||
+        twins->known == NULL) {
         sqm_twins_close(twins);
         return err_nomem(err, "looking for equal files");
     }
@@ -94,6 +117,7 @@ void sqm_twins_close(struct sqm_twins *twins)
     free(twins->sizes);
     free(twins->slots);
     free(twins->known);
+    free(twins->lengths);
     free(twins->pieces);
     free(twins);
 }
@@ -239,20 +263,78 @@ static int known_grow(struct sqm_twins *twins, struct plat_err *err)
     return 0;
 }
 
-int sqm_twins_block(struct sqm_twins *twins, struct sqm_file *file, uint64_t index, const uint8_t *bytes,
-                    struct plat_err *err)
+static int known_add(struct sqm_twins *twins, struct sqm_file *file, uint64_t index, uint64_t hash,
+                     struct plat_err *err)
 {
     if (twins->n_known == SQM_KNOWN_BLOCKS_MAX || index > UINT32_MAX)
         return 0;
     int rc = 2 * twins->n_known >= twins->known_slots ? known_grow(twins, err) : 0;
     if (rc != 0)
         return rc;
-    const struct known block = {.file = file,
-                                .hash = (uint32_t)hash_bytes(bytes, twins->plan->settings.block_bytes),
-                                .index = (uint32_t)index};
+    const struct known block = {.file = file, .hash = (uint32_t)hash, .index = (uint32_t)index};
     known_insert(twins->known, twins->known_slots, &block);
     twins->n_known++;
     return 0;
+}
+
+int sqm_twins_block(struct sqm_twins *twins, struct sqm_file *file, uint64_t index, const uint8_t *bytes,
+                    struct plat_err *err)
+{
+    return known_add(twins, file, index, hash_bytes(bytes, twins->plan->settings.block_bytes), err);
+}
+
+/* Bytes that are looked for: the first of the content at hand, or of `node`. */
+struct wanted {
+    const struct tree_node *node;
+    const uint8_t *content;
+    uint64_t bytes, hash;
+    bool to_end; /* they are to end where their file does */
+};
+
+/* Where they are stored; NULL: nowhere. */
+static int known_find(struct sqm_twins *twins, const struct wanted *wanted, const struct known **ret,
+                      struct plat_err *err)
+{
+    const size_t mask = twins->known_slots - 1;
+    const uint32_t hash = (uint32_t)wanted->hash;
+    size_t slot = hash & mask;
+    bool same = false;
+    int rc = 0;
+    *ret = NULL;
+    for (unsigned n = 0; rc == 0 && n < CANDIDATES_MAX; n++, slot = (slot + 1) & mask) {
+        slot = known_slot(twins->known, twins->known_slots, hash, slot);
+        const struct known *old = &twins->known[slot];
+        if (old->file == NULL)
+            return 0;
+        const struct tree_node *old_node = twins->plan->items[old->file->item].node;
+        const uint64_t at = (uint64_t)old->index * twins->plan->settings.block_bytes;
+        const uint64_t left = old_node->size_bytes - at;
+        if (wanted->to_end ? left == wanted->bytes : left >= wanted->bytes)
+            rc = compare(twins, old_node, at, wanted->node, wanted->content, wanted->bytes, &same, err);
+        if (rc == 0 && same) {
+            *ret = old;
+            return 0;
+        }
+    }
+    return rc;
+}
+
+int sqm_twins_tail(struct sqm_twins *twins, struct sqm_file *file, const uint8_t *bytes,
+                   struct sqm_file **ret, struct plat_err *err)
+{
+    const struct tree_node *node = twins->plan->items[file->item].node;
+    const uint32_t block_bytes = twins->plan->settings.block_bytes;
+    const uint32_t n = (uint32_t)(node->size_bytes % block_bytes);
+    const struct known *old = NULL;
+    *ret = NULL;
+    if (twins->lengths[n] != TAIL_WANTED)
+        return 0;
+    const struct wanted wanted = {node, bytes, n, hash_bytes(bytes, n), true};
+    int rc = known_find(twins, &wanted, &old, err);
+    if (rc == 0 && old != NULL)
+        *ret = old->file;
+    return rc == 0 && old == NULL ? known_add(twins, file, node->size_bytes / block_bytes, wanted.hash, err)
+                                  : rc;
 }
 
 int sqm_twins_run(struct sqm_twins *twins, const struct sqm_file *file, const uint8_t *content,
@@ -260,34 +342,20 @@ int sqm_twins_run(struct sqm_twins *twins, const struct sqm_file *file, const ui
 {
     const struct tree_node *node = twins->plan->items[file->item].node;
     const uint32_t block_bytes = twins->plan->settings.block_bytes;
-    const uint64_t whole = align_down_u64(node->size_bytes, block_bytes);
-    uint64_t hash = 0;
-    bool zero = false, same = false;
+    struct wanted wanted = {node, content, align_down_u64(node->size_bytes, block_bytes), 0, false};
+    const struct known *old = NULL;
+    bool zero = false;
     int rc = 0;
     *ret = (struct sqm_run){0};
-    if (whole == 0)
+    if (wanted.bytes == 0)
         return 0;
     if (content == NULL)
-        rc = hash_file(twins, node, block_bytes, &hash, &zero, err);
+        rc = hash_file(twins, node, block_bytes, &wanted.hash, &zero, err);
     else if (!(zero = bytes_all(content, block_bytes, 0)))
-        hash = hash_bytes(content, block_bytes);
-    if (rc != 0 || zero)
-        return rc;
-    const size_t mask = twins->known_slots - 1;
-    size_t slot = (uint32_t)hash & mask;
-    for (unsigned n = 0; rc == 0 && n < CANDIDATES_MAX; n++, slot = (slot + 1) & mask) {
-        slot = known_slot(twins->known, twins->known_slots, (uint32_t)hash, slot);
-        const struct known *old = &twins->known[slot];
-        if (old->file == NULL)
-            return 0;
-        const struct tree_node *old_node = twins->plan->items[old->file->item].node;
-        const uint64_t at = (uint64_t)old->index * block_bytes;
-        if (old_node->size_bytes - at >= whole)
-            rc = compare(twins, old_node, at, node, content, whole, &same, err);
-        if (rc == 0 && same) {
-            *ret = (struct sqm_run){old->file, old->index};
-            return 0;
-        }
-    }
+        wanted.hash = hash_bytes(content, block_bytes);
+    if (rc == 0 && !zero)
+        rc = known_find(twins, &wanted, &old, err);
+    if (rc == 0 && old != NULL)
+        *ret = (struct sqm_run){old->file, old->index};
     return rc;
 }

@@ -7,10 +7,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct scan {
@@ -49,6 +52,26 @@ void tree_host_label(const struct tree *tree, uint32_t source, const struct tree
     strbuf_free(&sb);
 }
 
+/* The directory at the end of way[n - 1], ..., way[0], by one system call that follows no links; -1: not so. */
+static int open_at_once(int root_fd, const struct tree_node *const *way, size_t n, int flags)
+{
+    char path[PATH_MAX];
+    size_t used = 0;
+    const struct open_how how = {.flags = (unsigned)(O_DIRECTORY | O_CLOEXEC | flags),
+                                 .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH};
+    if (n < 2)
+        return -1; /* a step is as good */
+    for (size_t i = n; i-- > 0;) {
+        const size_t name_bytes = strlen(way[i]->name);
+        if (name_bytes + 1 > sizeof path - used)
+            return -1;
+        memcpy(path + used, way[i]->name, name_bytes);
+        used += name_bytes;
+        path[used++] = i > 0 ? '/' : '\0';
+    }
+    return (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+}
+
 int tree_open_host_dir(const struct tree *tree, uint32_t source, int root_fd, const struct tree_node *dir,
                        int flags, int *ret_fd, struct plat_err *err)
 {
@@ -59,8 +82,13 @@ int tree_open_host_dir(const struct tree *tree, uint32_t source, int root_fd, co
             return err_set(err, PLAT_EBUG, "a file lies outside its source");
         way[n++] = d;
     }
-    int fd = root_fd;
-    do {
+    int fd = open_at_once(root_fd, way, n, flags);
+    if (fd >= 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    fd = root_fd;
+    do { /* where that is not to be had, and for the name of what is wrong */
         const char *name = n > 0 ? way[--n]->name : ".";
         int open_flags = O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW | (n == 0 ? flags : O_PATH);
         int next = openat(fd, name, open_flags);

@@ -152,6 +152,49 @@ EOF
     check_image k.img t
 }
 
+@test "equal tails are stored once: of large files, of small ones, behind holes" {
+    mkdir t
+    python3 - <<'PY'
+import random
+rng = random.Random(11)
+block = lambda: rng.randbytes(131072)
+put = lambda name, data: open('t/' + name, 'wb').write(data)
+early, late, third, alone = (rng.randbytes(n) for n in (100000, 100001, 100002, 1000))
+put('a', early)                     # small, then large ones
+put('b', block() + early)
+put('c', block() + block() + early)
+put('d', block() + late)            # large first, then small
+put('e', late)
+put('f', block() + late)
+put('g', block() + third)           # as a hole ends
+put('i', rng.randbytes(100001))     # as long, and other bytes
+put('j', block() + bytes(100000))   # zeros
+put('k', block() + bytes(100000))
+put('l', b''.join((block(), alone)))
+with open('t/h', 'wb') as f:
+    f.seek(1 << 20)
+    f.write(third)
+with open('t/0', 'wb') as f:        # the first of its kind, and no whole block is there
+    f.seek(1 << 20)
+    f.write(alone)
+PY
+    small=$((8 * 131072 + 3 * 100000 + 100001 + 1000))
+    for options in fragments=yes fragments=always pack=yes compress=lz4 compress=xz; do
+        echo "# $options"
+        "$PLAT" mk squashfs t -o i.img -O "$options" -O threads=1
+        "$PLAT" mk squashfs t -o j.img -O "$options" -O threads=7
+        cmp i.img j.img
+        check_image i.img t
+        bytes=$(bytes_of i.img)
+        [ "$bytes" -lt $((small + 140000)) ]
+    done
+    for options in fragments=no duplicates=keep; do
+        "$PLAT" mk squashfs t -o k.img -O "$options"
+        check_image k.img t
+        [ "$(bytes_of k.img)" -gt $((small + 400000)) ]
+    done
+}
+
 @test "blocks that are alike by their hash in part, and many of them" {
     # 2,000 blocks of 4096 bytes in 40 files, each of which other files have from another place on.
     python3 - <<'PY'
