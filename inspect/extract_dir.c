@@ -10,8 +10,10 @@
 enum {
     WHOLE_BYTES = 4 << 20, /* larger files go in pieces */
     PIECE_BYTES = 2 << 20,
-    OPEN_PLACES = 256, /* descriptors of directories and large files, beyond those that the walk is in */
-    DESCRIPTORS = 4096 /* a tree may be TREE_MAX_DEPTH deep */
+    OPEN_PLACES = 256,    /* descriptors of directories and large files, beyond those that the walk is in */
+    DESCRIPTORS = 4096,   /* a tree may be TREE_MAX_DEPTH deep */
+    OWN_DESCRIPTORS = 16, /* the image, standard output and the like */
+    THREAD_DESCRIPTORS = 2
 };
 
 static struct dir_sink *dir_sink_of(struct extract_sink *sink)
@@ -27,12 +29,18 @@ static int dir_refuse(struct extract_sink *sink, const char *path, bool unread, 
     return queue_add(s, 0, NULL);
 }
 
-static int enter_place(struct dir_sink *s, const char *name, struct plat_err *err)
+/* What is done gives its descriptors back. */
+static void wait_for_descriptors(struct dir_sink *s)
 {
-    while (s->n_open >= OPEN_PLACES && (s->batch != NULL || par_in_flight(s->par) > 0)) {
+    while (s->n_open >= s->open_max && (s->batch != NULL || par_in_flight(s->par) > 0)) {
         queue_flush(s);
         queue_take(s);
     }
+}
+
+static int enter_place(struct dir_sink *s, const char *name, struct plat_err *err)
+{
+    wait_for_descriptors(s);
     struct place *place = NULL;
     int rc = place_enter(s->dir, name, &place, err);
     if (rc != 0)
@@ -151,8 +159,9 @@ static int add_large(struct dir_sink *s, const struct extract_entry *entry, stru
                               .name = slash != NULL ? slash + 1 : entry->path,
                               .node = entry->node,
                               .stat = entry->stat};
-    struct large *large = calloc(1, sizeof *large);
     struct plat_err why = {0};
+    wait_for_descriptors(s);
+    struct large *large = calloc(1, sizeof *large);
     int rc = large == NULL ? err_nomem(&why, "extracting") : make_open(&s->maker, &made, &large->file, &why);
     if (rc == 0 && (entry->stat->size_bytes > INT64_MAX ||
                     ftruncate(large->file.fd, (off_t)entry->stat->size_bytes) != 0)) {
@@ -256,13 +265,28 @@ static const struct extract_sink_ops dir_ops = {
     .close = dir_close,
 };
 
-static void raise_descriptors(void)
+/* How many there may be. */
+static uint64_t raise_descriptors(void)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS)
-        return;
-    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    struct rlimit limit, more;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return DESCRIPTORS;
+    more = limit;
+    more.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    return limit.rlim_cur < more.rlim_cur && setrlimit(RLIMIT_NOFILE, &more) == 0 ? more.rlim_cur
+                                                                                  : limit.rlim_cur;
+}
+
+/* Where the host allows few descriptors: half of them for places, the rest for threads. What is made is the same. */
+static unsigned share_descriptors(struct dir_sink *s, unsigned n_threads)
+{
+    const uint64_t all = raise_descriptors();
+    const uint64_t left = all > 2 * OWN_DESCRIPTORS ? all - OWN_DESCRIPTORS : OWN_DESCRIPTORS;
+    const uint64_t threads = left / 2 / THREAD_DESCRIPTORS;
+    s->open_max = left / 2 < OPEN_PLACES ? (size_t)(left / 2) : OPEN_PLACES;
+    if (n_threads == 0)
+        n_threads = par_processors();
+    return n_threads < threads ? n_threads : (unsigned)threads;
 }
 
 int extract_to_dir(const struct extract_options *options, struct extract_sink **ret, struct plat_err *err)
@@ -277,11 +301,11 @@ int extract_to_dir(const struct extract_options *options, struct extract_sink **
     s->host.owner = s->host.root && options->same_owner;
     s->host.umask = umask(0);
     (void)umask(s->host.umask);
-    raise_descriptors();
+    const unsigned n_threads = share_descriptors(s, options->n_threads);
     s->maker = (struct maker){.host = &s->host, .buf = malloc(FILES_READ_BYTES)};
     int rc = s->maker.buf == NULL ? err_nomem(err, "extracting") : 0;
     if (rc == 0)
-        rc = par_open(&queue_par_ops, s, options->n_threads, &s->par, err);
+        rc = par_open(&queue_par_ops, s, n_threads, &s->par, err);
     if (rc == 0)
         rc = place_open_target(options->target, &s->root, err);
     s->dir = s->root;

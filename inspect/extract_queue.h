@@ -69,7 +69,7 @@ struct dir_sink {
     uint64_t root_node;
     bool has_root_stat;
     struct first_names firsts;
-    size_t n_open;
+    size_t n_open, open_max; /* descriptors of places and large files */
     uint64_t xattrs_denied, xattrs_unknown, copies;
     bool stopping, discard, locked;
 };

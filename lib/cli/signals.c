@@ -18,6 +18,8 @@ static void abandon_and_die(int signal_number)
 {
     if (held != 0) { /* a second one of the same kind does its work at once: SA_RESETHAND */
         noted = signal_number;
+        if (signal_number == SIGPIPE) /* which is nobody's impatience: the next write would be the second */
+            (void)signal(SIGPIPE, SIG_IGN);
         return;
     }
     dev_output_abandon_all();
@@ -55,5 +57,6 @@ void cli_signals_release(void)
     if (noted == 0)
         return;
     dev_output_abandon_all();
+    (void)signal((int)noted, SIG_DFL);
     (void)raise((int)noted);
 }

@@ -115,6 +115,27 @@ static int grow(void **items, size_t n, size_t *cap, size_t item_bytes, struct p
     return 0;
 }
 
+/* True when the member or a directory above it is excluded. */
+static int member_excluded(struct unpack *u, const char *path, bool directory, bool *ret,
+                           struct plat_err *err)
+{
+    *ret = false;
+    if (u->tree->ignore.n == 0)
+        return 0;
+    struct strbuf sb = {0};
+    const char *name, *next;
+    size_t n = tree_component(&path, &name);
+    for (size_t n_next; !*ret && n != 0; name = next, n = n_next) {
+        n_next = tree_component(&path, &next);
+        strbuf_add(&sb, name, n);
+        *ret = !sb.failed && tree_ignores(&u->tree->ignore, strbuf_str(&sb), directory || n_next != 0);
+        strbuf_putc(&sb, '/');
+    }
+    bool failed = sb.failed;
+    strbuf_free(&sb);
+    return failed ? err_nomem(err, "reading an archive") : 0;
+}
+
 static int find_link_target(struct unpack *u, const char *path, struct tree_node **ret, struct plat_err *err)
 {
     struct tree_node *at = u->target.dir;
@@ -129,10 +150,14 @@ static int find_link_target(struct unpack *u, const char *path, struct tree_node
                          (at->source != SOURCE_SPOOL || at->from.spool_offset < u->first_offset);
     if (at == NULL || at->kind == TREE_DIR || earlier) {
         char label[TREE_LABEL_BYTES];
+        bool excluded = false;
+        const int r = member_excluded(u, path, false, &excluded, err);
         tree_visible(path, strlen(path), label);
-        return err_set(err, PLAT_EINVALID,
-                       "it is a hard link to '%s', which is no file that came before it in this archive",
-                       label);
+        return r != 0 ? r
+                      : err_set(err, PLAT_EINVALID, "it is a hard link to '%s', which %s", label,
+                                excluded ? "a pattern leaves out, and only there its contents are in this "
+                                           "archive: leave out both or neither"
+                                         : "is no file that came before it in this archive");
     }
     *ret = at;
     return 0;
@@ -293,27 +318,6 @@ static int describe_member(struct unpack *u, struct archive_entry *entry, struct
         return err_set(err, PLAT_EUNSUPPORTED, "it is of a kind (0%o) that no file tree holds",
                        (unsigned)archive_entry_filetype(entry));
     }
-}
-
-/* True when the member or a directory above it is excluded. */
-static int member_excluded(struct unpack *u, const char *path, bool directory, bool *ret,
-                           struct plat_err *err)
-{
-    *ret = false;
-    if (u->tree->ignore.n == 0)
-        return 0;
-    struct strbuf sb = {0};
-    const char *name, *next;
-    size_t n = tree_component(&path, &name);
-    for (size_t n_next; !*ret && n != 0; name = next, n = n_next) {
-        n_next = tree_component(&path, &next);
-        strbuf_add(&sb, name, n);
-        *ret = !sb.failed && tree_ignores(&u->tree->ignore, strbuf_str(&sb), directory || n_next != 0);
-        strbuf_putc(&sb, '/');
-    }
-    bool failed = sb.failed;
-    strbuf_free(&sb);
-    return failed ? err_nomem(err, "reading an archive") : 0;
 }
 
 /* All names of a member, before anything is made of it: ".." and lengths. */

@@ -47,6 +47,18 @@ listed() { "$PLAT" ls -R "$1" | tr '\n' ' '; }
     [ "$status" -eq 2 ] && [[ "$output" == *"bad:2"* ]] && [ ! -e c.img ]
 }
 
+@test "--exclude of an archive: the name that has the contents of another says so" {
+    # The order of the members is tar's argument: contents are with the first.
+    tar -C src -cf a.tar one.txt dir/hard
+    "$PLAT" mk squashfs a.tar -o a.img --exclude hard
+    [ "$(listed a.img)" = "one.txt " ]
+    run "$PLAT" mk squashfs a.tar -o a.img --exclude one.txt
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"member 'dir/hard': it is a hard link to 'one.txt', which a pattern leaves out"* ]]
+    "$PLAT" mk squashfs a.tar -o a.img --exclude one.txt --exclude hard
+    [ -z "$(listed a.img)" ]
+}
+
 @test "git check-ignore leaves out the same" {
     command -v git >/dev/null || skip "git is not installed: nothing to compare with"
     python3 "$BATS_TEST_DIRNAME/ignore_git.py" "$PLAT" "$BATS_TEST_TMPDIR" 11 60

@@ -40,3 +40,28 @@ PY
     [ "$(grep -c sq-data all)" -gt 20 ]
     diff <(grep sq-data all) <(grep sq-data one)
 }
+
+@test "extract with few descriptors: many directories, many large files, more threads than there are files to open" {
+    mkdir d
+    for i in $(seq 300); do mkdir d/$i && echo $i >d/$i/f; done
+    mkdir d/large
+    for i in $(seq 600); do truncate -s 5M d/large/$i; done
+    "$PLAT" mk squashfs d -o d.img
+    for threads in 1 16; do
+        (ulimit -n 64 && "$PLAT" extract --threads $threads d.img -C few$threads)
+        diff <(cd d && find . -printf '%P %s\n' | grep -v '^[0-9]* ' | sort) \
+            <(cd few$threads && find . -printf '%P %s\n' | grep -v '^[0-9]* ' | sort)
+        diff <(cd d && cat {1..300}/f) <(cd few$threads && cat {1..300}/f)
+        rm -r few$threads
+    done
+}
+
+@test "extract -v into a pipe that nobody reads leaves nothing behind" {
+    mkdir many
+    for i in $(seq 3000); do : >many/$i; done
+    "$PLAT" mk squashfs many -o m.img
+    stdbuf -oL "$PLAT" extract -v m.img -C p | head -n 1 >first
+    [ -s first ]
+    [ ! -e p ]
+    [ -z "$(find . -maxdepth 1 -name '.plat*')" ]
+}
