@@ -77,10 +77,11 @@ static void bar_print(struct map_show *show)
     static const char full[EXTENT_KINDS] = {'M', 'D', '.', '-', ' '};
     static const char part[EXTENT_KINDS] = {'m', 'd', '.', '-', ' '};
     struct strbuf *out = &show->out;
-    if (show->n_columns == 0)
+    const size_t n_columns = show->n_columns;
+    if (n_columns == 0)
         return;
     strbuf_puts(out, "\n[");
-    for (size_t i = 0; i < show->n_columns; i++) {
+    for (size_t i = 0; i < n_columns; i++) {
         const uint64_t *bytes = show->columns[i];
         uint64_t all = 0;
         enum extent_kind most = EXTENT_FREE;
@@ -97,7 +98,7 @@ static void bar_print(struct map_show *show)
         strbuf_puts(out, paint(show->cli, PAINT_PLAIN));
     }
     char size[16];
-    format_size(map_bytes(show->map) / show->n_columns, size);
+    format_size(map_bytes(show->map) / n_columns, size);
     strbuf_printf(out,
                   "]\n M metadata  D data  . free  - padding  ! finding; small letters: less than half; "
                   "a column is %s\n",

@@ -116,11 +116,17 @@ static uint64_t sparse_said(const struct sqm_item *item, uint64_t sparse_bytes)
     return sparse_bytes < item->node->size_bytes || sparse_bytes == 0 ? sparse_bytes : sparse_bytes - 1;
 }
 
-/* Where blocks are, and how many bytes are in those that are not there. */
-static struct sqm_blocks blocks_of(const struct sqm_item *item, const struct sqm_file *file)
+static uint64_t start_of(const struct sqm_file *file)
 {
-    const uint64_t zeros = file->fragment == SQM_NONE ? item->node->size_bytes : 0;
-    return file->blocks != NULL ? *file->blocks : (struct sqm_blocks){.sparse_bytes = zeros};
+    return file->blocks != NULL ? file->blocks->start : 0;
+}
+
+/* How many bytes are in blocks that are not there. */
+static uint64_t sparse_of(const struct sqm_item *item, const struct sqm_file *file)
+{
+    if (file->blocks != NULL)
+        return file->blocks->sparse_bytes;
+    return file->fragment == SQM_NONE ? item->node->size_bytes : 0;
 }
 
 static int file_basic_put(struct sqm_image *image, const struct sqm_item *item, const struct sqm_file *file,
@@ -131,7 +137,7 @@ static int file_basic_put(struct sqm_image *image, const struct sqm_item *item, 
     if (!squashfs_file_edit(bytes, sizeof bytes, &inode))
         return err_set(err, PLAT_EBUG, "an inode of another size");
     squashfs_file_init(inode);
-    squashfs_file_set_start_block(inode, (uint32_t)blocks_of(item, file).start);
+    squashfs_file_set_start_block(inode, (uint32_t)start_of(file));
     squashfs_file_set_fragment(inode, file->fragment);
     squashfs_file_set_fragment_offset(inode, file->fragment_offset);
     squashfs_file_set_size_bytes(inode, (uint32_t)item->node->size_bytes);
@@ -144,13 +150,12 @@ static int file_extended_put(struct sqm_image *image, const struct sqm_item *ite
 {
     uint8_t bytes[SQUASHFS_EXTENDED_FILE_BYTES];
     struct squashfs_extended_file_mut inode;
-    const struct sqm_blocks blocks = blocks_of(item, file);
     if (!squashfs_extended_file_edit(bytes, sizeof bytes, &inode))
         return err_set(err, PLAT_EBUG, "an inode of another size");
     squashfs_extended_file_init(inode);
-    squashfs_extended_file_set_start_block(inode, blocks.start);
+    squashfs_extended_file_set_start_block(inode, start_of(file));
     squashfs_extended_file_set_size_bytes(inode, item->node->size_bytes);
-    squashfs_extended_file_set_sparse_bytes(inode, sparse_said(item, blocks.sparse_bytes));
+    squashfs_extended_file_set_sparse_bytes(inode, sparse_said(item, sparse_of(item, file)));
     squashfs_extended_file_set_links(inode, item->links);
     squashfs_extended_file_set_fragment(inode, file->fragment);
     squashfs_extended_file_set_fragment_offset(inode, file->fragment_offset);
@@ -166,9 +171,8 @@ static int file_put(struct sqm_image *image, const struct sqm_item *item, uint32
     const uint64_t size = item->node->size_bytes;
     const struct sqm_file *file = item->has.file != NULL ? item->has.file : &no_contents;
     const uint64_t n_blocks = sqm_file_blocks(image->plan, size, file->fragment != SQM_NONE);
-    const struct sqm_blocks blocks = blocks_of(item, file);
-    const bool extended = item->links > 1 || size > UINT32_MAX || blocks.start > UINT32_MAX ||
-                          blocks.sparse_bytes > 0 || xattr != SQM_NONE;
+    const bool extended = item->links > 1 || size > UINT32_MAX || start_of(file) > UINT32_MAX ||
+                          sparse_of(item, file) > 0 || xattr != SQM_NONE;
     uint8_t bytes[SQUASHFS_FILE_BLOCK_BYTES];
     struct squashfs_file_block_mut word;
     int rc =
