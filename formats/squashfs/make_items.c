@@ -34,9 +34,13 @@ static int node_check(const struct tree_node *node, struct plat_err *err)
 
 /* ---- hard links ---- */
 
-/* Names of one file that an override or a later source has made different are files of their own again. */
+/* Names of one file that an override or a later source has made different are files of their own again; a manifest may
+ * even claim that a device and a FIFO are one. */
 static bool is_same_inode(const struct tree_node *a, const struct tree_node *b)
 {
+    const bool device = a->kind == TREE_CHAR || a->kind == TREE_BLOCK;
+    if (a->kind != b->kind || (device && a->from.device != b->from.device))
+        return false;
     return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && a->mtime_s == b->mtime_s &&
            a->size_bytes == b->size_bytes;
 }

@@ -98,11 +98,44 @@ static bool is_key(const char *word, const char *key)
     return strncmp(word, key, n) == 0 && (word[n] == '\0' || word[n] == '=');
 }
 
+/* What libarchive would read another number from than was written, without a word: 8 of "mode=08", 12 of "uid=abc". NULL: it
+ * is one. */
+static const char *number_fault(const char *word)
+{
+    const char *value = strchr(word, '=');
+    const bool owner = is_key(word, "uid") || is_key(word, "gid");
+    if (value++ == NULL)
+        return NULL;
+    const size_t n_octal = strspn(value, "01234567"), n = strspn(value, "0123456789");
+    if (is_key(word, "mode"))
+        return n_octal > 0 && value[n_octal] == '\0' && strtoul(value, NULL, 8) <= 07777
+                   ? NULL
+                   : "expected an octal mode up to 7777";
+    if (owner || is_key(word, "size") || is_key(word, "nlink") || is_key(word, "inode")) {
+        uint64_t number = 0;
+        if (n == 0 || value[n] != '\0')
+            return "expected a number";
+        return owner && (parse_u64(value, &number, NULL) != 0 || number > UINT32_MAX)
+                   ? "expected a 32-bit number"
+                   : NULL;
+    }
+    if (is_key(word, "time")) {
+        const size_t sign = value[0] == '-', whole = strspn(value + sign, "0123456789");
+        const char *rest = value + sign + whole;
+        const size_t fraction = rest[0] == '.' ? 1 + strspn(rest + 1, "0123456789") : 0;
+        return whole > 0 && rest[fraction] == '\0' ? NULL : "expected seconds, and nanoseconds behind a dot";
+    }
+    return NULL;
+}
+
 static int keyword(struct manifest_words *w, const char *word, struct plat_err *err)
 {
+    const char *number = w->kind != LINE_UNSET ? number_fault(word) : NULL;
     const char *equals = strchr(word, '=');
     if (word[0] == '#')
         return fault(w, err, "expected a keyword (comments have lines of their own)");
+    if (number != NULL)
+        return fault(w, err, number);
     strbuf_putc(&w->out, ' ');
     if (w->kind == LINE_UNSET) {
         const bool ours = is_key(word, "content") || is_key(word, "contents");

@@ -146,6 +146,15 @@ listed() { "$PLAT" ls -R "$1" | tr '\n' ' '; }
     [ "$status" -eq 2 ] && [[ "$output" == *"--mtree"* ]]
 }
 
+@test "a manifest that says that a device, a FIFO and another device are one file: three inodes" {
+    printf '#mtree\n/set nlink=3 inode=7\n./a type=char device=native,1,3\n./b type=fifo\n./c type=char device=native,1,5\n' >m.mtree
+    "$PLAT" mk squashfs m.mtree -o a.img
+    "$PLAT" ls --mtree a.img >again
+    grep -q '^./a type=char .*device=native,1,3$' again
+    grep -q '^./b type=fifo ' again
+    grep -q '^./c type=char .*device=native,1,5$' again
+}
+
 @test "a stranger's manifest makes what its directory makes" {
     # ns: bsdtar writes them without leading zeros, which libarchive reads as they are meant.
     (cd src && bsdtar -cf ../src.mtree --format=mtree --options='!all,mode,uid,gid,type,time,link,size' .)

@@ -195,6 +195,18 @@ PY
     umount small
 }
 
+@test "capabilities of files come with owners, and are dropped without" {
+    [ "$(id -u)" -eq 0 ] || skip "only root sets capabilities"
+    mkdir t && cp /bin/true t/tool
+    python3 -c "import os; os.setxattr('t/tool', 'security.capability', bytes.fromhex('0100000280000000' + '00' * 12))"
+    "$PLAT" mk squashfs t -o i.img -O xattrs=keep
+    "$PLAT" extract i.img -C p
+    python3 -c "import os; assert os.listxattr('p/tool') == ['security.capability']"
+    "$PLAT" extract i.img -C q --no-same-owner
+    python3 -c "import os; assert os.listxattr('q/tool') == []"
+    cmp q/tool t/tool
+}
+
 @test "an interrupted extraction leaves nothing behind" {
     mkdir t
     for i in $(seq 3000); do echo "$i" >t/$i; done

@@ -102,6 +102,13 @@ static void test_refusals(void)
         {"./a type=file link=host/one", "type=link"},
         {"./a type=sock", "sock"},
         {"./a type=dir mode=u+x", "u+x"},
+        {"./a type=dir mode=0999", "octal mode"},
+        {"/set mode=77777\n./a type=dir", "line 2: expected an octal mode"},
+        {"./a type=dir uid=abc", "expected a number, found 'uid=abc'"},
+        {"./a type=dir uid=4294967296", "32-bit"}, /* no owner at all, inside */
+        {"./a type=dir gid=", "expected a number"},
+        {"./a type=dir time=abc", "expected seconds"},
+        {"./a type=dir time=5.5s", "expected seconds"},
         {"./a type=file uname=bob contents=host/one", "uid="},
         {"./a type=file gname=bob contents=host/one", "gid="},
         {"./a type=dir uid=4294967297", "32-bit"},
