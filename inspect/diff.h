@@ -14,7 +14,7 @@
 
 enum diff_part { DIFF_IMAGE, DIFF_STRUCTURES, DIFF_FILES, DIFF_BYTES, DIFF_PARTS };
 enum diff_kind { DIFF_CHANGED, DIFF_ADDED, DIFF_REMOVED, DIFF_MOVED, DIFF_KINDS };
-enum { DIFF_A, DIFF_B, DIFF_SIDES };
+enum { DIFF_A, DIFF_B, DIFF_SIDES = RECORDS_SIDES };
 
 struct difference {
     enum diff_part part;
@@ -53,13 +53,5 @@ int diff_end(struct diff *diff, bool equal, struct plat_err *err);
 int diff_structs(struct diff *diff, struct plat_err *err);
 int diff_files(struct diff *diff, struct plat_err *err);
 int diff_bytes(struct diff *diff, struct plat_err *err);
-
-/* Steps through two sorted sets: *ret[side] has a NULL key where that side has no such record. */
-struct diff_merge {
-    struct records *sets[DIFF_SIDES];
-    struct record_view at[DIFF_SIDES];
-    bool wanted[DIFF_SIDES]; /* the next one is to be read */
-};
-int diff_next(struct diff_merge *merge, struct record_view ret[DIFF_SIDES], struct plat_err *err);
 
 #endif

@@ -26,15 +26,6 @@ struct tally {
     struct range where[DIFF_SIDES];
 };
 
-static int order_of(const struct record_view *a, const struct record_view *b)
-{
-    if (a->key == NULL || b->key == NULL)
-        return a->key == NULL ? b->key != NULL : -1;
-    const size_t n = a->key_bytes < b->key_bytes ? a->key_bytes : b->key_bytes;
-    const int order = memcmp(a->key, b->key, n);
-    return order != 0 ? order : (a->key_bytes > b->key_bytes) - (a->key_bytes < b->key_bytes);
-}
-
 static int begin(struct sequence *sequence, struct plat_err *err)
 {
     picture_piece(&sequence->next, &sequence->piece);
@@ -57,7 +48,7 @@ static int refill(struct sequence *sequence, struct plat_err *err)
 {
     const struct record_view key = {.key = strbuf_str(&sequence->key), .key_bytes = sequence->key.len};
     struct picture_piece piece;
-    if (!sequence->there || sequence->place.bytes > 0 || order_of(&key, &sequence->next) != 0)
+    if (!sequence->there || sequence->place.bytes > 0 || record_compare(&key, &sequence->next) != 0)
         return 0;
     picture_piece(&sequence->next, &piece);
     sequence->place = piece.place;
@@ -204,7 +195,7 @@ int diff_bytes(struct diff *diff, struct plat_err *err)
         rc = records_next(sequences[side].set, &sequences[side].next, err);
     }
     while (rc == 0 && (sequences[DIFF_A].next.key != NULL || sequences[DIFF_B].next.key != NULL)) {
-        const int order = order_of(&sequences[DIFF_A].next, &sequences[DIFF_B].next);
+        const int order = record_compare(&sequences[DIFF_A].next, &sequences[DIFF_B].next);
         for (int side = 0; rc == 0 && side < DIFF_SIDES; side++) {
             sequences[side].there = false;
             sequences[side].total = 0;

@@ -5,12 +5,6 @@
 
 #include "inspect/diff.h"
 
-static const char *const kinds[] = {
-    [TREE_DIR] = "directory",         [TREE_FILE] = "file",          [TREE_SYMLINK] = "symbolic link",
-    [TREE_CHAR] = "character device", [TREE_BLOCK] = "block device", [TREE_FIFO] = "FIFO",
-    [TREE_SOCKET] = "socket",
-};
-
 struct pair {
     struct diff *diff;
     struct picture_file files[DIFF_SIDES];
@@ -42,74 +36,10 @@ static void report(struct pair *pair, const char *what, const char *a, const cha
     strbuf_free(&path);
 }
 
-static void compare_numbers(struct pair *pair, const char *what, const char *format, uint64_t a, uint64_t b)
-{
-    char texts[DIFF_SIDES][32];
-    if (a == b)
-        return;
-    (void)snprintf(texts[DIFF_A], sizeof texts[DIFF_A], format[0] == 'o' ? "%04" PRIo64 : "%" PRIu64, a);
-    (void)snprintf(texts[DIFF_B], sizeof texts[DIFF_B], format[0] == 'o' ? "%04" PRIo64 : "%" PRIu64, b);
-    report(pair, what, texts[DIFF_A], texts[DIFF_B]);
-}
-
-static void time_text(char ret[96], bool known, int64_t seconds, uint32_t ns, enum fs_clock clock)
-{
-    static const char *const clocks[] = {[FS_CLOCK_UNKNOWN] = "",
-                                         [FS_CLOCK_UNTRUSTED] = ", untrusted clock",
-                                         [FS_CLOCK_NTP_SYNCED] = ", clock set by NTP",
-                                         [FS_CLOCK_STATED] = ", stated"};
-    char date[32];
-    format_unix_time(seconds, date);
-    if (known && ns == 0)
-        (void)snprintf(ret, 96, "%" PRId64 " second (%s%s)", seconds, date, clocks[clock]);
-    else if (known)
-        (void)snprintf(ret, 96, "%" PRId64 ".%09" PRIu32 " second (%s%s)", seconds, ns, date, clocks[clock]);
-    else
-        (void)snprintf(ret, 96, "no time");
-}
-
-static void labelled_text(char ret[96], const struct fs_time *time)
-{
-    const int64_t second = 1000000000;
-    const int64_t ns = time->ns % second < 0 ? time->ns % second + second : time->ns % second;
-    time_text(ret, time->clock != FS_CLOCK_UNKNOWN, (time->ns - ns) / second, (uint32_t)ns, time->clock);
-}
-
 static void compare_texts(struct pair *pair, const char *what, const char *a, const char *b)
 {
     if (strcmp(a, b) != 0)
         report(pair, what, a, b);
-}
-
-static void compare_times(struct pair *pair)
-{
-    char texts[DIFF_SIDES][96];
-    const struct fs_stat *stats[DIFF_SIDES] = {&pair->files[DIFF_A].stat, &pair->files[DIFF_B].stat};
-    for (int side = 0; side < DIFF_SIDES; side++)
-        time_text(texts[side], stats[side]->has_mtime, stats[side]->mtime_s, stats[side]->mtime_ns,
-                  FS_CLOCK_UNKNOWN);
-    compare_texts(pair, "mtime", texts[DIFF_A], texts[DIFF_B]);
-    for (int side = 0; side < DIFF_SIDES; side++)
-        labelled_text(texts[side], &stats[side]->created);
-    compare_texts(pair, "created", texts[DIFF_A], texts[DIFF_B]);
-    if (stats[DIFF_A]->modified.clock != stats[DIFF_B]->modified.clock || !stats[DIFF_A]->has_mtime) {
-        for (int side = 0; side < DIFF_SIDES; side++)
-            labelled_text(texts[side], &stats[side]->modified);
-        compare_texts(pair, "modified", texts[DIFF_A], texts[DIFF_B]);
-    }
-}
-
-static void compare_xattrs(struct pair *pair)
-{
-    const struct picture_file *a = &pair->files[DIFF_A], *b = &pair->files[DIFF_B];
-    char texts[DIFF_SIDES][64];
-    if (memcmp(a->xattrs, b->xattrs, sizeof a->xattrs) == 0)
-        return;
-    for (int side = 0; side < DIFF_SIDES; side++)
-        (void)snprintf(texts[side], sizeof texts[side], "%" PRIu64 ", sum %02x%02x%02x%02x",
-                       pair->files[side].n_xattrs, pair->files[side].xattrs[0], pair->files[side].xattrs[1],
-                       pair->files[side].xattrs[2], pair->files[side].xattrs[3]);
-    report(pair, "xattrs", texts[DIFF_A], texts[DIFF_B]);
 }
 
 static void compare_contents(struct pair *pair)
@@ -146,22 +76,19 @@ static int compare_pair(struct pair *pair)
         return pair->rc;
     }
     if (x->kind != y->kind) {
-        report(pair, "kind", kinds[x->kind], kinds[y->kind]);
+        report(pair, "kind", picture_kind(x->kind), picture_kind(y->kind));
         return pair->rc;
     }
     if (x->kind == TREE_FILE)
         compare_contents(pair);
     compare_texts(pair, "target", a->target, b->target);
-    if (x->has_mode && y->has_mode)
-        compare_numbers(pair, "mode", "octal", x->mode, y->mode);
-    compare_numbers(pair, "uid", "", x->uid, y->uid);
-    compare_numbers(pair, "gid", "", x->gid, y->gid);
-    compare_numbers(pair, "attributes", "", x->attributes, y->attributes);
-    compare_numbers(pair, "device", "", x->device, y->device);
-    if (x->links != 0 && y->links != 0)
-        compare_numbers(pair, "links", "", x->links, y->links);
-    compare_times(pair);
-    compare_xattrs(pair);
+    struct picture_attribute attributes[DIFF_SIDES][PICTURE_ATTRIBUTES];
+    picture_attributes(a, attributes[DIFF_A]);
+    picture_attributes(b, attributes[DIFF_B]);
+    for (size_t i = 0; i < PICTURE_ATTRIBUTES; i++)
+        if (attributes[DIFF_A][i].text[0] != '\0' && attributes[DIFF_B][i].text[0] != '\0')
+            compare_texts(pair, attributes[DIFF_A][i].name, attributes[DIFF_A][i].text,
+                          attributes[DIFF_B][i].text);
     return pair->rc;
 }
 
@@ -203,8 +130,8 @@ static int report_alone(struct diff *diff, const struct record_view views[DIFF_S
         picture_file(&views[side], &files[side]);
         layer = side == DIFF_A ? files[side].layer : diff->layer_of_b[files[side].layer];
         difference.path = files[side].path;
-        (void)snprintf(texts[side], sizeof texts[side], "%s, %" PRIu64 " byte", kinds[files[side].stat.kind],
-                       files[side].stat.size_bytes);
+        (void)snprintf(texts[side], sizeof texts[side], "%s, %" PRIu64 " byte",
+                       picture_kind(files[side].stat.kind), files[side].stat.size_bytes);
         difference.value[side] = texts[side];
     }
     if (views[DIFF_A].key == NULL)
@@ -218,12 +145,12 @@ static int report_alone(struct diff *diff, const struct record_view views[DIFF_S
 
 static int report_asides(struct diff *diff, struct records *const asides[DIFF_SIDES], struct plat_err *err)
 {
-    struct diff_merge merge = {.sets = {asides[DIFF_A], asides[DIFF_B]}, .wanted = {true, true}};
+    struct records_pair merge = {.sets = {asides[DIFF_A], asides[DIFF_B]}};
     struct record_view views[DIFF_SIDES];
     int rc = records_rewind(asides[DIFF_A], err);
     if (rc == 0)
         rc = records_rewind(asides[DIFF_B], err);
-    while (rc == 0 && (rc = diff_next(&merge, views, err)) == 0 &&
+    while (rc == 0 && (rc = records_pair_next(&merge, views, err)) == 0 &&
            (views[DIFF_A].key != NULL || views[DIFF_B].key != NULL))
         rc = report_alone(diff, views);
     return rc;
@@ -231,14 +158,13 @@ static int report_asides(struct diff *diff, struct records *const asides[DIFF_SI
 
 int diff_files(struct diff *diff, struct plat_err *err)
 {
-    struct diff_merge merge = {.sets = {diff->pictures[DIFF_A].files, diff->pictures[DIFF_B].files},
-                               .wanted = {true, true}};
+    struct records_pair merge = {.sets = {diff->pictures[DIFF_A].files, diff->pictures[DIFF_B].files}};
     struct records *asides[DIFF_SIDES] = {NULL, NULL};
     struct record_view views[DIFF_SIDES];
     int rc = records_open(&asides[DIFF_A], err);
     if (rc == 0)
         rc = records_open(&asides[DIFF_B], err);
-    while (rc == 0 && (rc = diff_next(&merge, views, err)) == 0 &&
+    while (rc == 0 && (rc = records_pair_next(&merge, views, err)) == 0 &&
            (views[DIFF_A].key != NULL || views[DIFF_B].key != NULL)) {
         struct pair pair = {.diff = diff, .err = err};
         for (int side = 0; side < DIFF_SIDES; side++)

@@ -20,28 +20,6 @@ struct fields {
     struct plat_err *err;
 };
 
-int diff_next(struct diff_merge *merge, struct record_view ret[DIFF_SIDES], struct plat_err *err)
-{
-    for (int side = 0; side < DIFF_SIDES; side++) {
-        int rc = merge->wanted[side] ? records_next(merge->sets[side], &merge->at[side], err) : 0;
-        if (rc != 0)
-            return rc;
-    }
-    const struct record_view *a = &merge->at[DIFF_A], *b = &merge->at[DIFF_B];
-    int order = a->key == NULL ? 1 : b->key == NULL ? -1 : 0;
-    if (a->key != NULL && b->key != NULL) {
-        const size_t n = a->key_bytes < b->key_bytes ? a->key_bytes : b->key_bytes;
-        order = memcmp(a->key, b->key, n);
-        if (order == 0)
-            order = a->key_bytes < b->key_bytes ? -1 : a->key_bytes > b->key_bytes;
-    }
-    merge->wanted[DIFF_A] = order <= 0;
-    merge->wanted[DIFF_B] = order >= 0;
-    ret[DIFF_A] = order <= 0 ? *a : (struct record_view){0};
-    ret[DIFF_B] = order >= 0 ? *b : (struct record_view){0};
-    return 0;
-}
-
 static int on_value(void *ctx, const struct value *value, const char *name, unsigned level)
 {
     struct fields *fields = ctx;
@@ -285,11 +263,10 @@ static int compare_pair(struct diff *diff, const struct inst insts[DIFF_SIDES], 
 
 int diff_structs(struct diff *diff, struct plat_err *err)
 {
-    struct diff_merge merge = {.sets = {diff->pictures[DIFF_A].structs, diff->pictures[DIFF_B].structs},
-                               .wanted = {true, true}};
+    struct records_pair pair = {.sets = {diff->pictures[DIFF_A].structs, diff->pictures[DIFF_B].structs}};
     struct record_view views[DIFF_SIDES];
     int rc;
-    while ((rc = diff_next(&merge, views, err)) == 0 &&
+    while ((rc = records_pair_next(&pair, views, err)) == 0 &&
            (views[DIFF_A].key != NULL || views[DIFF_B].key != NULL)) {
         struct inst insts[DIFF_SIDES] = {{0}};
         const struct inst *there[DIFF_SIDES] = {NULL, NULL};

@@ -10,8 +10,7 @@
 #include "lib/hash/hash.h"
 
 enum {
-    MAX_COVERED = 1 << 21,  /* separate ranges; what is beyond counts as bytes that no structure has, too */
-    SMALL_ELEMENT_BYTES = 8 /* elements of long arrays that are compared as bytes: a FAT */
+    MAX_COVERED = 1 << 21 /* separate ranges; what is beyond counts as bytes that no structure has, too */
 };
 
 /* ---- patterns ---- */
@@ -189,7 +188,7 @@ static int on_instance(void *ctx, const struct inst *inst)
     if (layer == SIZE_MAX || picture->layers[layer].files_only || picture->layers[layer].left_out)
         return 0;
     if (inst->size_bytes > RECORDS_MAX_BYTES / 4 ||
-        (element && index >= WALK_BULK_ELEMENTS && inst->size_bytes <= SMALL_ELEMENT_BYTES))
+        (element && index >= picture->small_from && inst->size_bytes <= PICTURE_SMALL_BYTES))
         return 0;
     int rc = cover(picture, inst);
     if (rc != 0 || ignored(picture, inst->path))
@@ -414,7 +413,7 @@ int picture_open(const struct inspect_image *image, bool part, const struct pict
                  struct picture *ret, struct plat_err *err)
 {
     const size_t n = image->stack->n_layers;
-    *ret = (struct picture){.image = image, .part = part, .filter = filter};
+    *ret = (struct picture){.image = image, .part = part, .filter = filter, .small_from = WALK_BULK_ELEMENTS};
     ret->layers = calloc(n + 1, sizeof *ret->layers);
     if (ret->layers == NULL)
         return err_nomem(err, "comparing images");

@@ -2,7 +2,7 @@
  * plat golden pins.
  *
  *   picture.c        walks all layers: structures, files, and the bytes that neither of them has
- *   picture_file.c   contents of files: compared, hashed
+ *   picture_file.c   attributes of files; contents: compared, hashed
  *
  * Keys are paths in which an element of an array goes by what it is called: gpt.entries[unique_guid=...],
  * esp.dir["/EFI"][name='BOOT']. Elements without a name of their own keep their index. */
@@ -44,10 +44,12 @@ struct picture_piece {
     size_t layer; /* SIZE_MAX: none */
     const char *path;
 };
+enum { PICTURE_SMALL_BYTES = 8 };
 struct picture {
     const struct inspect_image *image;
     bool part; /* behind -p */
     const struct picture_filter *filter;
+    uint64_t small_from;          /* elements of at most 8 bytes from this index on count as bytes: a FAT */
     struct picture_layer *layers; /* by index in the stack */
     struct records *structs, *files, *pieces;
     struct range *covered; /* by structures; sorted and joined once they are collected */
@@ -57,7 +59,8 @@ struct picture {
     char damage[256];
     struct plat_err err; /* what a callback found wrong */
 };
-/* image, part and filter as in the struct. The layers have their own prefixes; change that before picture_take. */
+/* image, part and filter as in the struct. The layers have their own prefixes, small_from is WALK_BULK_ELEMENTS; change that
+ * before picture_take. */
 int picture_open(const struct inspect_image *image, bool part, const struct picture_filter *filter,
                  struct picture *ret, struct plat_err *err);
 /* Walks the image; the records are ready to be read. */
@@ -68,6 +71,15 @@ void picture_close(struct picture *picture);
 void picture_struct(const struct record_view *record, struct inst *ret);
 void picture_file(const struct record_view *record, struct picture_file *ret);
 void picture_piece(const struct record_view *record, struct picture_piece *ret);
+
+/* What is known of a file beside its content and target, always in the same order. */
+enum { PICTURE_ATTRIBUTES = 10 };
+struct picture_attribute {
+    const char *name; /* "mtime" */
+    char text[104];   /* as people read it; "": the format does not say */
+};
+void picture_attributes(const struct picture_file *file, struct picture_attribute ret[PICTURE_ATTRIBUTES]);
+const char *picture_kind(enum tree_kind kind); /* "symbolic link" */
 
 /* How many bytes are equal before the first one that is not. */
 size_t picture_same_bytes(const uint8_t *a, const uint8_t *b, size_t n);

@@ -7,6 +7,89 @@
 #include "inspect/picture.h"
 #include "lib/hash/hash.h"
 
+/* ---- attributes ---- */
+
+const char *picture_kind(enum tree_kind kind)
+{
+    static const char *const kinds[] = {
+        [TREE_DIR] = "directory",         [TREE_FILE] = "file",          [TREE_SYMLINK] = "symbolic link",
+        [TREE_CHAR] = "character device", [TREE_BLOCK] = "block device", [TREE_FIFO] = "FIFO",
+        [TREE_SOCKET] = "socket"};
+    return kinds[kind];
+}
+
+/* The next attribute; its text has room for any of these formats. */
+static struct picture_attribute *add(struct picture_attribute **at, const char *name)
+{
+    struct picture_attribute *attribute = (*at)++;
+    attribute->name = name;
+    attribute->text[0] = '\0';
+    return attribute;
+}
+
+static void add_number(struct picture_attribute **at, const char *name, bool known, uint64_t number)
+{
+    struct picture_attribute *attribute = add(at, name);
+    if (known)
+        (void)snprintf(attribute->text, sizeof attribute->text, "%" PRIu64, number);
+}
+
+static void add_time(struct picture_attribute **at, const char *name, int64_t seconds, uint32_t ns,
+                     const char *clock)
+{
+    struct picture_attribute *attribute = add(at, name);
+    char date[32], fraction[16] = "";
+    format_unix_time(seconds, date);
+    if (ns != 0)
+        (void)snprintf(fraction, sizeof fraction, ".%09" PRIu32, ns);
+    (void)snprintf(attribute->text, sizeof attribute->text, "%" PRId64 "%s second (%s%s)", seconds, fraction,
+                   date, clock);
+}
+
+/* With the clock that it is from. */
+static void add_labelled(struct picture_attribute **at, const char *name, const struct fs_time *time)
+{
+    static const char *const clocks[] = {[FS_CLOCK_UNTRUSTED] = ", untrusted clock",
+                                         [FS_CLOCK_NTP_SYNCED] = ", clock set by NTP",
+                                         [FS_CLOCK_STATED] = ", stated"};
+    const int64_t second = 1000000000;
+    const int64_t ns = time->ns % second < 0 ? time->ns % second + second : time->ns % second;
+    if (time->clock != FS_CLOCK_UNKNOWN)
+        add_time(at, name, (time->ns - ns) / second, (uint32_t)ns, clocks[time->clock]);
+    else
+        (void)snprintf(add(at, name)->text, sizeof(*at)->text, "no time");
+}
+
+void picture_attributes(const struct picture_file *file, struct picture_attribute ret[PICTURE_ATTRIBUTES])
+{
+    const struct fs_stat *stat = &file->stat;
+    struct picture_attribute *at = ret;
+    struct picture_attribute *mode = add(&at, "mode");
+    if (stat->has_mode)
+        (void)snprintf(mode->text, sizeof mode->text, "%04" PRIo32, stat->mode);
+    add_number(&at, "uid", true, stat->uid);
+    add_number(&at, "gid", true, stat->gid);
+    add_number(&at, "attributes", true, stat->attributes);
+    add_number(&at, "device", true, stat->device);
+    add_number(&at, "links", stat->links != 0, stat->links);
+    if (stat->has_mtime)
+        add_time(&at, "mtime", stat->mtime_s, stat->mtime_ns, "");
+    else
+        (void)snprintf(add(&at, "mtime")->text, sizeof at->text, "no time");
+    add_labelled(&at, "created", &stat->created);
+    add_labelled(&at, "modified", &stat->modified);
+    struct picture_attribute *xattrs = add(&at, "xattrs");
+    if (file->n_xattrs > 0)
+        (void)snprintf(xattrs->text, sizeof xattrs->text,
+                       "%" PRIu64 ", SHA-256 %02x%02x%02x%02x%02x%02x%02x%02x...", file->n_xattrs,
+                       file->xattrs[0], file->xattrs[1], file->xattrs[2], file->xattrs[3], file->xattrs[4],
+                       file->xattrs[5], file->xattrs[6], file->xattrs[7]);
+    else
+        (void)snprintf(xattrs->text, sizeof xattrs->text, "none");
+}
+
+/* ---- contents ---- */
+
 /* Exactly n bytes. */
 static int read_whole(const struct picture_content *content, uint64_t at, uint8_t *buf, size_t n,
                       struct plat_err *err)

@@ -300,3 +300,29 @@ int records_add(struct records *records, const struct record_view *record, struc
         memcpy(at, record->body, record->body_bytes);
     return 0;
 }
+
+/* ---- two sets ---- */
+
+int record_compare(const struct record_view *a, const struct record_view *b)
+{
+    if (a->key == NULL || b->key == NULL)
+        return (a->key == NULL) - (b->key == NULL);
+    const int order = memcmp(a->key, b->key, a->key_bytes < b->key_bytes ? a->key_bytes : b->key_bytes);
+    return order != 0 ? order : (a->key_bytes > b->key_bytes) - (a->key_bytes < b->key_bytes);
+}
+
+int records_pair_next(struct records_pair *pair, struct record_view ret[RECORDS_SIDES], struct plat_err *err)
+{
+    for (int side = 0; side < RECORDS_SIDES; side++) {
+        int rc = pair->has[side] ? 0 : records_next(pair->sets[side], &pair->at[side], err);
+        if (rc != 0)
+            return rc;
+    }
+    const int order = record_compare(&pair->at[0], &pair->at[1]);
+    for (int side = 0; side < RECORDS_SIDES; side++) {
+        const bool given = side == 0 ? order <= 0 : order >= 0;
+        pair->has[side] = !given;
+        ret[side] = given ? pair->at[side] : (struct record_view){0};
+    }
+    return 0;
+}

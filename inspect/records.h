@@ -5,6 +5,7 @@
 #ifndef PLAT_INSPECT_RECORDS_H
 #define PLAT_INSPECT_RECORDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,5 +33,18 @@ int records_add(struct records *records, const struct record_view *record, struc
 /* Reading from the first on; nothing can be added behind it. *ret is valid until the next call; its key is NULL at the end. */
 int records_rewind(struct records *records, struct plat_err *err);
 int records_next(struct records *records, struct record_view *ret, struct plat_err *err);
+
+/* Bytewise by key; a NULL key is behind all others. */
+int record_compare(const struct record_view *a, const struct record_view *b);
+
+/* Steps through two sorted sets side by side: ret[side] has a NULL key where that side has no such record; both, at the end.
+ * Zero-initialise but for the sets, which have been rewound. */
+enum { RECORDS_SIDES = 2 };
+struct records_pair {
+    struct records *sets[RECORDS_SIDES];
+    struct record_view at[RECORDS_SIDES];
+    bool has[RECORDS_SIDES]; /* what is at hand was not given out yet */
+};
+int records_pair_next(struct records_pair *pair, struct record_view ret[RECORDS_SIDES], struct plat_err *err);
 
 #endif
