@@ -226,8 +226,10 @@ static void say_damage(const struct diff *diff)
 static int run(struct cli *cli)
 {
     struct inspect_options options;
-    struct diff diff = {
-        .cli = cli, .json = cli_flag(cli, "json"), .part = cli_text(cli, "partition") != NULL};
+    struct diff diff = {.cli = cli,
+                        .json = cli_flag(cli, "json"),
+                        .all = cli_flag(cli, "all"),
+                        .part = cli_text(cli, "partition") != NULL};
     struct plat_err err = {0};
     bool equal = false;
     diff.filter.n_only = cli_list(cli, "only", &diff.filter.only);
@@ -248,6 +250,7 @@ static int run(struct cli *cli)
         picture_close(&diff.pictures[side]);
         inspect_close(&diff.images[side]);
     }
+    diff_folds_end(&diff);
     strbuf_free(&diff.out);
     inspect_options_free(&options);
     return cli_finish(cli, code);
@@ -269,6 +272,7 @@ static const struct option_desc options_table[] = {
      .kind = OPTION_NUMBER,
      .argument = "N",
      .doc = "show so many differences at most (1000 as text, all as JSON); all are counted"},
+    {.name = "all", .kind = OPTION_FLAG, .doc = "show each difference, also where many are alike"},
     {.name = "json", .kind = OPTION_FLAG, .doc = "print one JSON document"},
 };
 

@@ -5,6 +5,7 @@
  *   diff_files.c    files: added, removed, moved, changed
  *   diff_bytes.c    what neither structures nor files have
  *   diff_show.c     text and JSON
+ *   diff_fold.c     text: what is alike is counted
  *
  * Each part is a merge of two sorted pictures (picture.h). */
 #ifndef PLAT_INSPECT_DIFF_H
@@ -37,8 +38,10 @@ struct diff {
     uint64_t *seen;           /* differences by layer of A, ignored ones, too */
     uint64_t counts[DIFF_PARTS][DIFF_KINDS];
     uint64_t shown, max, ignored, elsewhere;
-    bool json, any;
-    enum diff_part heading; /* of what was shown last */
+    bool json, all, any;
+    enum diff_part heading;  /* of what was shown last */
+    uint64_t folded;         /* alike, not shown */
+    struct diff_fold *folds; /* NULL: none yet */
     struct strbuf out;
 };
 
@@ -46,6 +49,10 @@ struct diff {
 int diff_report(struct diff *diff, const struct difference *difference);
 /* Counts it for the layer (index in A, or SIZE_MAX) and reports it. */
 int diff_report_in(struct diff *diff, size_t layer, const struct difference *difference);
+/* Is it like so many that were shown that it is to be counted only? */
+bool diff_folds(struct diff *diff, const struct difference *difference);
+/* Tells how many there were, and forgets them. */
+void diff_folds_end(struct diff *diff);
 uint64_t diff_total(const struct diff *diff);
 void diff_begin(struct diff *diff);
 int diff_end(struct diff *diff, bool equal, struct plat_err *err);

@@ -99,6 +99,12 @@ int diff_report(struct diff *diff, const struct difference *difference)
         return 0;
     }
     diff->counts[difference->part][difference->kind]++;
+    if (diff->folds != NULL && diff->heading != difference->part)
+        diff_folds_end(diff);
+    if (diff_folds(diff, difference)) {
+        diff->folded++;
+        return 0;
+    }
     if (diff->shown == diff->max)
         return 0;
     diff->shown++;
@@ -155,9 +161,10 @@ static void end_json(struct diff *diff, bool equal)
 static void end_text(struct diff *diff, bool equal)
 {
     struct strbuf *out = &diff->out;
-    const uint64_t total = diff_total(diff);
-    if (total > diff->shown) {
-        render_plural(out, total - diff->shown, "more difference");
+    const uint64_t total = diff_total(diff), left_off = total - diff->shown - diff->folded;
+    diff_folds_end(diff);
+    if (left_off > 0) {
+        render_plural(out, left_off, "more difference");
         strbuf_puts(out, " (--max)\n");
     }
     strbuf_puts(out, diff->any ? "\n" : "");

@@ -165,6 +165,24 @@ P
     [ "$(grep -c ' against ' "$work/out")" -eq 3 ]
 }
 
+@test "what is alike is counted, and does not hide the one file that matters" {
+    mkdir -p many
+    for i in $(seq 300); do echo "$i" >"many/f$i"; done
+    touch -d @1700000000 many many/*
+    "$PLAT" mk squashfs many -o "$work/a"
+    touch -d @1700000007 many/f*
+    echo x >many/f7
+    touch -d @1700000007 many/f7
+    "$PLAT" mk squashfs many -o "$work/b"
+    differs 1 --max 40 "$work/a" "$work/b"
+    says '  and 292 more of inodes[*].head.modified (--all)'
+    says '  and 292 more of *:mtime (--all)'
+    says '/f7:content'
+    differs 1 --all --max 10000 "$work/a" "$work/b"
+    [ "$(grep -c ':mtime: ' "$work/out")" -eq 300 ]
+    silent ' more of '
+}
+
 @test "no byte changes unnoticed: flips in an image of each format, and what they hit is named" {
     "$PLAT" mk fat32 t/d -o "$work/fat32.img"
     for f in caposro1 caposwf1 squashfs; do "$PLAT" mk $f t -o "$work/$f.img"; done
