@@ -72,8 +72,8 @@ static int pair_layers(struct diff *diff, size_t *layer_of_b, bool *taken)
         }
         taken[k] = true;
         theirs->key = a->layers[k].prefix;
-        if (pair[DIFF_A]->driver != pair[DIFF_B]->driver ||
-            layout_of(pair[DIFF_A]) != layout_of(pair[DIFF_B])) {
+        const struct stack_layer *ours = &a->layers[k];
+        if (ours->driver != b->layers[i].driver || layout_of(ours) != layout_of(&b->layers[i])) {
             theirs->files_only = diff->pictures[DIFF_A].layers[k].files_only = true;
             rc = report_layer(diff, DIFF_CHANGED, pair);
         }

@@ -17,7 +17,7 @@ struct fields {
     struct listed *list;
     size_t n, cap;
     struct arena arena;
-    struct plat_err *err;
+    struct plat_err err; /* what the visit found wrong */
 };
 
 static int on_value(void *ctx, const struct value *value, const char *name, unsigned level)
@@ -27,14 +27,14 @@ static int on_value(void *ctx, const struct value *value, const char *name, unsi
         const size_t cap = 2 * fields->cap + 64;
         struct listed *list = reallocarray(fields->list, cap, sizeof *list);
         if (list == NULL)
-            return err_nomem(fields->err, "comparing structures");
+            return err_nomem(&fields->err, "comparing structures");
         fields->list = list;
         fields->cap = cap;
     }
     struct listed listed = {.name = arena_strdup(&fields->arena, name), .value = *value, .outer = level == 0};
     listed.value.inst = NULL;
     if (listed.name == NULL)
-        return err_nomem(fields->err, "comparing structures");
+        return err_nomem(&fields->err, "comparing structures");
     fields->list[fields->n++] = listed;
     return 0;
 }
@@ -48,12 +48,10 @@ static void fields_free(struct fields *fields)
 static int list_fields(const struct inst *inst, struct fields *fields, struct plat_err *err)
 {
     const struct field_sink sink = {.ctx = fields, .value = on_value};
-    struct plat_err why = {0};
-    fields->err = &why;
-    int rc = fields_visit(inst, &sink, &why);
+    int rc = fields_visit(inst, &sink, &fields->err);
     /* A damaged structure has the fields that can be read. */
     if (rc == PLAT_ENOMEM || rc == PLAT_EIO) {
-        *err = why;
+        *err = fields->err;
         return rc;
     }
     return 0;

@@ -12,7 +12,7 @@ struct taking {
     struct picture *picture;
     struct records *groups;
     struct strbuf key, body, path; /* path: the key without its first word, for the filter */
-    const struct inst *inst;       /* the structure at hand */
+    struct inst inst;              /* the structure at hand */
     struct plat_err *err;
 };
 
@@ -78,7 +78,7 @@ static int on_value(void *ctx, const struct value *value, const char *name, unsi
 {
     struct taking *taking = ctx;
     struct strbuf text = {0}, place = {0};
-    struct inst at = *taking->inst;
+    struct inst at = taking->inst;
     (void)level;
     render_value(&text, value);
     if (hides(value)) {
@@ -95,31 +95,30 @@ static int on_value(void *ctx, const struct value *value, const char *name, unsi
     return taking->body.len > RECORDS_MAX_BYTES / 2
                ? err_set(taking->err, PLAT_ELIMIT,
                          "%.200s has too many fields to be pinned: leave it out with --ignore",
-                         taking->inst->path)
+                         taking->inst.path)
                : 0;
 }
 
 static int take_struct(struct taking *taking, const struct record_view *view)
 {
     const struct field_sink sink = {.ctx = taking, .value = on_value};
-    struct inst inst;
     struct strbuf text = {0}, place = {0};
     struct plat_err why = {0};
-    picture_struct(view, &inst);
+    picture_struct(view, &taking->inst);
+    const struct inst *inst = &taking->inst;
     /* The free places of a table say nothing; one that is taken later is found, and was not pinned. */
-    if (inst.size_bytes <= PICTURE_SMALL_BYTES && view->key[view->key_bytes - 1] == ']' &&
-        bytes_all(inst.bytes, inst.size_bytes, 0))
+    if (inst->size_bytes <= PICTURE_SMALL_BYTES && view->key_bytes > 0 &&
+        view->key[view->key_bytes - 1] == ']' && bytes_all(inst->bytes, inst->size_bytes, 0))
         return 0;
-    taking->inst = &inst;
-    const struct type *shape = inst_shape(&inst);
+    const struct type *shape = inst_shape(inst);
     begin_group(taking, "structure", view->key, view->key_bytes);
-    render_place(&place, &inst);
+    render_place(&place, inst);
     strbuf_printf(&text, "%s, %s, %zu bytes", strbuf_str(&place),
-                  shape != NULL ? shape->name : inst.type->name, inst.size_bytes);
+                  shape != NULL ? shape->name : inst->type->name, inst->size_bytes);
     line(taking, '.', "@", strbuf_str(&text), strbuf_str(&place));
     strbuf_free_into(&text, &taking->body);
     strbuf_free_into(&place, &taking->body);
-    int rc = fields_visit(&inst, &sink, &why);
+    int rc = fields_visit(inst, &sink, &why);
     if (rc == PLAT_ENOMEM || rc == PLAT_ELIMIT) {
         if (taking->err->class == 0)
             *taking->err = why;

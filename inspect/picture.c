@@ -165,7 +165,7 @@ static int cover(struct picture *picture, const struct inst *inst)
     }
     if (picture->n_covered == MAX_COVERED)
         return 0;
-    if (picture->n_covered == picture->cap_covered) {
+    if (picture->covered == NULL || picture->n_covered == picture->cap_covered) {
         const size_t cap = 2 * picture->cap_covered + 1024;
         struct range *covered = reallocarray(picture->covered, cap, sizeof *covered);
         if (covered == NULL)
