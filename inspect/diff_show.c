@@ -175,7 +175,8 @@ static void end_text(struct diff *diff, bool equal)
     if (equal) {
         strbuf_puts(out, "the same bytes");
     } else if (total == 0) {
-        strbuf_puts(out, "no difference but what is ignored");
+        strbuf_puts(out, diff->filter.n_only + diff->filter.n_ignore > 0 ? "no difference but what is ignored"
+                                                                         : "no difference in this layer");
     } else {
         render_plural(out, total, "difference");
         static const char *const words[DIFF_PARTS] = {"the images", "structures", "files", "other bytes"};

@@ -130,6 +130,17 @@ static const char *const names[][2] = {
     {"unique_guid", NULL}, {"name", "extension"}, {"name", NULL}, {"key", NULL}, {"checksum", "order"},
 };
 
+/* All of it: the text of many bytes shows the first ones alone. */
+static void name_text(struct picture *picture, const struct value *value)
+{
+    if (value->field->repr != REPR_BYTES) {
+        value_text(value, &picture->key);
+        return;
+    }
+    for (size_t i = 0; i < value->n; i++)
+        strbuf_printf(&picture->key, "%02x", value->bytes[i]);
+}
+
 /* "[2]" at the end of the key becomes "[name='BOOT']". */
 static void name_element(struct picture *picture, const struct inst *inst, const struct type *shape,
                          size_t base_bytes)
@@ -144,10 +155,10 @@ static void name_element(struct picture *picture, const struct inst *inst, const
             continue;
         strbuf_truncate(&picture->key, base_bytes);
         strbuf_printf(&picture->key, "[%s=", first->name);
-        value_text(&value, &picture->key);
+        name_text(picture, &value);
         if (second != NULL && inst_value(inst, second, 0, &value, NULL) == 0) {
             strbuf_puts(&picture->key, " ");
-            value_text(&value, &picture->key);
+            name_text(picture, &value);
         }
         strbuf_putc(&picture->key, ']');
         return;

@@ -148,6 +148,20 @@ P
     says 'image:bytes: 9100 byte against 9000 byte'
 }
 
+@test "a store beside a filesystem: objects go by their whole keys; the layer that is equal is equal" {
+    mkdir -p objects
+    echo x >objects/k
+    "$PLAT" mk capos-data --seed t/d --seed-object objects/k --size 64MiB -o "$work/a"
+    echo y >objects/k
+    "$PLAT" mk capos-data --seed t/d --seed-object objects/k --size 64MiB -o "$work/b"
+    differs 1 "$work/a" "$work/b"
+    says "+ store.entries[0]: entry, 64 bytes, key=$(sha256sum <objects/k | cut -d' ' -f1)"
+    silent 'fs.'
+    differs 0 -p fs "$work/a" "$work/b"
+    says 'no difference in this layer'
+    differs 1 -p store "$work/a" "$work/b"
+}
+
 @test "JSON: the same differences, with offsets; --max leaves off what it counts" {
     squash b 1700000007
     differs 1 --json a.img b.img
