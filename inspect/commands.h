@@ -8,6 +8,8 @@ extern const struct command command_verify;
 extern const struct command command_dump;
 extern const struct command command_hex;
 extern const struct command command_map;
+extern const struct command command_diff;
+extern const struct command command_golden;
 extern const struct command command_get;
 extern const struct command command_set;
 extern const struct command command_seal;

@@ -96,7 +96,7 @@ build_flags() {
 }
 
 @test "every command has a manual page and a completion" {
-    for command in build mk verify repair dump hex map get ls cat extract put rm mkdir mv grow store boot formats schema; do
+    for command in build mk verify repair dump hex map get diff golden ls cat extract put rm mkdir mv grow store boot formats schema; do
         [ -s "man/plat-$command.1" ] || { echo "no page for $command"; return 1; }
         grep -q "$command" "$STAGE/usr/share/bash-completion/completions/plat"
     done
