@@ -226,6 +226,10 @@ static int on_extent(void *ctx, const struct extent *extent)
     }
     const struct mutate_group like = {.kind = MUTATE_EXTENT, .layer = layer, .extent = extent->kind};
     const struct mutate_target target = {.place = extent->place};
+    /* What is not compressed is reached by its fields. */
+    if (extent->kind == EXTENT_METADATA &&
+        (layer == NULL || layer->fs == NULL || layer->driver->stored == NULL))
+        return 0;
     if (extent->kind == EXTENT_UNCLAIMED || extent->place.bytes == 0 || layer == NULL ||
         !range_within(extent->place, mutate->dev->size_bytes))
         return 0;
