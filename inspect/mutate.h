@@ -41,6 +41,7 @@ struct mutate_group {
     struct mutate_target *targets;
     size_t n;
     uint64_t seen;
+    bool dry; /* there is hardly another fault left in it */
 };
 struct mutate {
     const char *name;

@@ -6,7 +6,7 @@
 #include "inspect/mutate.h"
 #include "lib/hash/hash.h"
 
-enum { MAX_GROUPS = 8192, TRIES = 24 };
+enum { MAX_GROUPS = 8192, TRIES = 400 };
 
 struct gather {
     struct mutate *mutate;
@@ -378,11 +378,12 @@ int mutate_draw(struct mutate *mutate, struct mutate_fault *ret, struct plat_err
 {
     for (size_t i = 0; i < mutate->n_groups; i++) {
         bool found = false;
-        const struct mutate_group *group = &mutate->groups[mutate->turn];
+        struct mutate_group *group = &mutate->groups[mutate->turn];
         mutate->turn = (mutate->turn + 1) % mutate->n_groups;
-        int rc = draw_in(mutate, group, ret, &found, err);
+        int rc = group->dry ? 0 : draw_in(mutate, group, ret, &found, err);
         if (rc != 0 || found)
             return rc;
+        group->dry = true;
     }
     return PLAT_ENOTFOUND;
 }
