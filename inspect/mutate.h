@@ -41,7 +41,8 @@ struct mutate_group {
     struct mutate_target *targets;
     size_t n;
     uint64_t seen;
-    bool dry; /* there is hardly another fault left in it */
+    bool unused; /* structures that are all zero: free entries, which are many, apart from the others */
+    bool dry;    /* there is hardly another fault left in it */
 };
 struct mutate {
     const char *name;

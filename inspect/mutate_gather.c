@@ -28,7 +28,7 @@ static struct mutate_group *group_of(struct mutate *mutate, const struct mutate_
     for (size_t i = mutate->n_groups; i-- > 0;) {
         struct mutate_group *group = &mutate->groups[i];
         if (group->kind == like->kind && group->layer == like->layer && group->type == like->type &&
-            group->field == like->field && group->extent == like->extent)
+            group->field == like->field && group->extent == like->extent && group->unused == like->unused)
             return group;
     }
     if (mutate->n_groups == MAX_GROUPS)
@@ -159,7 +159,8 @@ static int on_value(void *ctx, const struct value *value, const char *name, unsi
     const struct mutate_group like = {.kind = top->is_mirror ? MUTATE_MIRROR : MUTATE_FIELD,
                                       .layer = gather->layer,
                                       .type = inst_shape(value->inst),
-                                      .field = value->field};
+                                      .field = value->field,
+                                      .unused = bytes_all(top->bytes, top->size_bytes, 0)};
     return keep(gather, &like, &target, strbuf_str(&gather->path));
 }
 
