@@ -46,7 +46,8 @@ def main():
         faults += n
     for line in wrong[:20]:
         print("verify finds nothing:", line)
-    needless = sorted(set(known) - unseen) if how == "--all" else []
+    # Few faults hit a range of values: it may be missed.
+    needless = sorted(f for f in known if known[f] is None and f not in unseen) if how == "--all" else []
     for field in needless:
         print("on the list, but verify found every fault in it:", field)
     print(f"{faults} faults, {len(wrong)} that verify should have found, {len(unseen)} fields that it cannot see")
