@@ -9,6 +9,7 @@ static const struct command *const commands[] = {
     &command_verify,  &command_repair, &command_dump,     &command_hex, &command_map,
     &command_get,     &command_diff,   &command_golden,                                /* Inspect */
     &command_set,     &command_seal,   &command_assemble,                              /* Inspect */
+    &command_mutate,                                                                   /* Inspect */
     &command_ls,      &command_cat,    &command_extract,                               /* Files */
     &command_put,     &command_rm,     &command_mkdir,    &command_mv,  &command_grow, /* Files */
     &command_store,                                                                    /* Files */

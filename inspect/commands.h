@@ -14,6 +14,7 @@ extern const struct command command_get;
 extern const struct command command_set;
 extern const struct command command_seal;
 extern const struct command command_assemble;
+extern const struct command command_mutate;
 extern const struct command command_ls;
 extern const struct command command_cat;
 extern const struct command command_extract;

@@ -190,6 +190,22 @@ int edit_put(struct edit *edit, const struct edit_layer *layer, const struct ins
     return rc == 0 ? touch(edit, layer, inst, why, err) : rc;
 }
 
+int edit_change(struct edit *edit, const struct edit_layer *layer, const struct inst *inst,
+                struct range place, uint8_t *bytes, struct plat_err *err)
+{
+    int rc = edit_put(edit, layer, inst, place, bytes + (place.start - inst->offset), EDIT_SET, err);
+    if (rc != 0 || edit->no_seal)
+        return rc;
+    struct inst edited = *inst;
+    bool moved = true;
+    edited.bytes = bytes;
+    edited.image = layer->after;
+    image_invalidate(layer->after);
+    for (int pass = 0; rc == 0 && moved && pass < EDIT_MAX_PASSES; pass++)
+        rc = edit_seal_inst(edit, layer, &edited, bytes, false, &moved, err);
+    return rc;
+}
+
 /* ---- setting ---- */
 
 struct setting {
@@ -259,8 +275,7 @@ static int remember_set(struct edit *edit, struct range place, struct plat_err *
     return 0;
 }
 
-/* The value into a copy of the outermost structure's bytes, and what is derived inside it right away: a reader that
- * believes a checksum would not find the structure otherwise. */
+/* The value into a copy of the outermost structure's bytes, and from there into the overlay. */
 static int set_in(struct setting *setting, const struct edit_layer *layer, const struct located *located,
                   const struct inst *top, uint8_t *bytes, struct plat_err *err)
 {
@@ -279,18 +294,7 @@ static int set_in(struct setting *setting, const struct edit_layer *layer, const
                            setting->value, inside, err);
     if (rc == 0)
         rc = remember_set(edit, (struct range){layer->place.start + place.start, place.bytes}, err);
-    if (rc == 0)
-        rc = edit_put(edit, layer, top, place, bytes + (place.start - top->offset), EDIT_SET, err);
-    if (rc != 0 || edit->no_seal)
-        return rc;
-    struct inst edited = *top;
-    bool moved = true;
-    edited.bytes = bytes;
-    edited.image = layer->after;
-    image_invalidate(layer->after);
-    for (int pass = 0; rc == 0 && moved && pass < EDIT_MAX_PASSES; pass++)
-        rc = edit_seal_inst(edit, layer, &edited, bytes, false, &moved, err);
-    return rc;
+    return rc == 0 ? edit_change(edit, layer, top, place, bytes, err) : rc;
 }
 
 static int on_located(void *ctx, const struct located *located, struct plat_err *err)

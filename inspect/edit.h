@@ -75,6 +75,10 @@ int edit_seal(struct edit *edit, bool all, const struct field_path *path, struct
 /* Writes bytes of a structure into the overlay, and remembers the structure. `inst` is relative to its layer. */
 int edit_put(struct edit *edit, const struct edit_layer *layer, const struct inst *inst, struct range place,
              const uint8_t *bytes, enum edit_why why, struct plat_err *err);
+/* The same with all bytes of the structure, `bytes`, of which those at `place` have changed; and, unless no_seal, what is
+ * derived inside it: a reader that believes a checksum would not find the structure otherwise. */
+int edit_change(struct edit *edit, const struct edit_layer *layer, const struct inst *inst,
+                struct range place, uint8_t *bytes, struct plat_err *err);
 /* The layer that an instance belongs to; NULL: none that was there before. */
 const struct edit_layer *edit_layer_of(const struct edit *edit, const struct image *image);
 /* Full path of a structure; valid until the next call. */
@@ -91,6 +95,9 @@ int edit_seal_inst(struct edit *edit, const struct edit_layer *layer, const stru
 /* Calls fn for each error that the edited image has and the image before had not; `data`: contents are read, too. A layer
  * that is no longer recognised is one. */
 int edit_judge(struct edit *edit, finding_fn fn, void *ctx, uint64_t *ret_errors, struct plat_err *err);
+
+/* Tells one finding from another. */
+uint64_t edit_fingerprint(const struct finding *finding);
 
 struct edit_shown {
     const char *path;

@@ -16,7 +16,7 @@ struct known {
     size_t n, cap;
 };
 
-static uint64_t fingerprint(const struct finding *finding)
+uint64_t edit_fingerprint(const struct finding *finding)
 {
     struct strbuf text = {0};
     strbuf_puts(&text, finding->id);
@@ -55,7 +55,7 @@ static int remember(void *ctx, const struct finding *finding)
         known->list = list;
         known->cap = cap;
     }
-    known->list[known->n++] = fingerprint(finding);
+    known->list[known->n++] = edit_fingerprint(finding);
     return 0;
 }
 
@@ -89,7 +89,7 @@ static int report_fresh(void *ctx, const struct finding *finding)
     struct judge *judge = ctx;
     if (finding->severity != SEVERITY_ERROR || !was_there(judge, finding->path))
         return 0;
-    const uint64_t hash = fingerprint(finding);
+    const uint64_t hash = edit_fingerprint(finding);
     if (judge->known.n > 0 &&
         bsearch(&hash, judge->known.list, judge->known.n, sizeof hash, compare_hashes) != NULL)
         return 0;

@@ -149,7 +149,7 @@ static int scrub_live(struct scrub *scrub)
         rc = scrub_zero(scrub, used, data - used, "st1-free", "entries");
     for (uint64_t i = 0; rc == 0 && !scrub->free_only && i < store->table.count; i++) {
         store_entry(store, i, &object);
-        if (!object.is_tombstone && object.size_bytes > 0)
+        if (!object.is_tombstone)
             rc = scrub_object(scrub, &object);
     }
     return rc == 0 ? scrub_free(scrub, super->cursor_block, st1_area_end(super, super->active), "free") : rc;

@@ -142,6 +142,7 @@ const struct fs_driver squashfs_driver = {
     .space = squashfs_space,
     .walk = squashfs_walk,
     .pieces = squashfs_pieces,
+    .stored = squashfs_stored,
     .shares_contents = true,
     .check = squashfs_check,
     .scrub = squashfs_scrub,

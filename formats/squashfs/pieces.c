@@ -1,4 +1,4 @@
-/* Where the contents of a file are: its blocks, and its end in a fragment that other files share. */
+/* Where the contents of a file are: its blocks, and its end in a fragment that other files share; where a record is. */
 #include <stdio.h>
 
 #include "formats/squashfs/volume.h"
@@ -53,4 +53,37 @@ int squashfs_pieces(struct fs *fs, uint64_t node, fs_piece_fn fn, void *ctx, str
                                    .offset = inode.fragment_offset,
                                    .path = path};
     return fn(ctx, &piece);
+}
+
+/* All metadata blocks of a stream are full but for the last one, and one that is not compressed holds bytes as they are. */
+int squashfs_stored(struct fs *fs, const struct inst *inst, struct range part, uint64_t *ret,
+                    struct plat_err *err)
+{
+    struct volume *vol = volume_of(fs);
+    const uint64_t position = inst->offset + part.start;
+    uint64_t header_at = inst->source.block.start, first = inst->offset / SQ_META_BYTES;
+    uint8_t header[SQUASHFS_METADATA_HEADER_BYTES];
+    if (inst->source.stream == NULL || part.bytes > inst->size_bytes ||
+        part.start > inst->size_bytes - part.bytes)
+        return err_set(err, PLAT_EINVALID, "%s is no record of a stream, or does not have these bytes",
+                       inst->path);
+    if (part.bytes > 0 && position / SQ_META_BYTES != (position + part.bytes - 1) / SQ_META_BYTES)
+        return err_set(err, PLAT_EUNSUPPORTED, "%s: these bytes lie in two metadata blocks", inst->path);
+    for (;; first++) {
+        int rc = dev_read(vol->dev, header_at, header, sizeof header, err);
+        if (rc != 0)
+            return rc;
+        struct squashfs_metadata_header view;
+        if (!squashfs_metadata_header_view(header, sizeof header, &view))
+            return err_set(err, PLAT_EBUG, "a metadata header is longer than itself");
+        const uint16_t word = squashfs_metadata_header_size(view);
+        if (squashfs_metadata_size_plain(word) == 0)
+            return err_set(err, PLAT_EUNSUPPORTED, "%s: the metadata block at 0x%llx is compressed",
+                           inst->path, (unsigned long long)header_at);
+        if (first == position / SQ_META_BYTES)
+            break;
+        header_at += sizeof header + squashfs_metadata_size_bytes(word);
+    }
+    *ret = header_at + sizeof header + position % SQ_META_BYTES;
+    return 0;
 }

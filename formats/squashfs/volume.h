@@ -291,6 +291,8 @@ int squashfs_next_data(struct fs *fs, uint64_t node, uint64_t offset, struct ran
 /* ---- pieces.c ---- */
 
 int squashfs_pieces(struct fs *fs, uint64_t node, fs_piece_fn fn, void *ctx, struct plat_err *err);
+int squashfs_stored(struct fs *fs, const struct inst *inst, struct range part, uint64_t *ret,
+                    struct plat_err *err);
 
 /* ---- xattr.c ---- */
 

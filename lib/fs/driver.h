@@ -297,6 +297,10 @@ struct fs_driver {
     /* Where the contents of a file are, in its order; holes are passed over. NULL: the extents of walk say it, which
      * hold contents as they are. Returns what the callback returned. */
     int (*pieces)(struct fs *fs, uint64_t node, fs_piece_fn fn, void *ctx, struct plat_err *err);
+    /* Where in the device the bytes `part` of an instance of a stream (struct inst_source) are, as they are; `part` counts
+     * from its first byte. PLAT_EUNSUPPORTED: they are compressed, or not in one piece. NULL: there are no streams. */
+    int (*stored)(struct fs *fs, const struct inst *inst, struct range part, uint64_t *ret,
+                  struct plat_err *err);
     bool shares_contents;         /* files may have the same blocks: their extents in walk may overlap */
     const struct fs_share *share; /* NULL: it has its device for itself */
     const struct fs_maker *maker;
