@@ -9,7 +9,7 @@
 #include "inspect/commands.h"
 #include "inspect/render.h"
 
-enum { COMPARE_BYTES = 1 << 18, SHOWN_AS_TEXT = 1000 };
+enum { SHOWN_AS_TEXT = 1000 };
 
 /* ---- which layer is which ---- */
 
@@ -95,39 +95,13 @@ static struct plat_dev *whole(const struct diff *diff, int side)
     return diff->part && stack->n_layers > 0 ? stack->layers[0].dev : stack->dev;
 }
 
-/* Are they equal, and where does the first byte differ? Holes are not read. */
+/* Are they equal, and where does the first byte differ? */
 static int compare_all(struct plat_dev *a, struct plat_dev *b, bool *ret_equal, uint64_t *ret_at,
                        struct plat_err *err)
 {
-    const uint64_t end = a->size_bytes < b->size_bytes ? a->size_bytes : b->size_bytes;
-    uint64_t differs = end;
-    int rc = 0;
-    uint8_t *buf = malloc(2 * (size_t)COMPARE_BYTES);
-    if (buf == NULL)
-        return err_nomem(err, "comparing images");
-    for (uint64_t at = 0; rc == 0 && at < end && differs == end;) {
-        struct range x, y;
-        const bool in_a = dev_next_data(a, at, &x), in_b = dev_next_data(b, at, &y);
-        if (!in_a && !in_b)
-            break;
-        const uint64_t data = !in_a || (in_b && y.start < x.start) ? y.start : x.start;
-        at = data > at ? data : at;
-        if (at >= end)
-            break;
-        const size_t n = end - at < COMPARE_BYTES ? (size_t)(end - at) : (size_t)COMPARE_BYTES;
-        rc = dev_read(a, at, buf, n, err);
-        if (rc == 0)
-            rc = dev_read(b, at, buf + COMPARE_BYTES, n, err);
-        const size_t same = rc == 0 ? picture_same_bytes(buf, buf + COMPARE_BYTES, n) : n;
-        differs = same < n ? at + same : end;
-        at += n;
-    }
-    free(buf);
-    if (rc != 0)
-        return rc;
-    *ret_equal = differs == end && a->size_bytes == b->size_bytes;
-    *ret_at = differs;
-    return 0;
+    const struct picture_content x = {.dev = a, .bytes = a->size_bytes};
+    const struct picture_content y = {.dev = b, .bytes = b->size_bytes};
+    return picture_compare(&x, &y, ret_equal, ret_at, err);
 }
 
 static int report_sizes(struct diff *diff)
@@ -258,16 +232,7 @@ static int run(struct cli *cli)
 
 static const struct option_desc options_table[] = {
     INSPECT_IMAGE_OPTIONS,
-    {.name = "only",
-     .kind = OPTION_LIST,
-     .argument = "PATTERN",
-     .doc = "nothing but paths that match, and what lies below them (repeatable): esp, '*.mtime', 'esp:/EFI'",
-     .complete = COMPLETE_NONE},
-    {.name = "ignore",
-     .kind = OPTION_LIST,
-     .argument = "PATTERN",
-     .doc = "leave these out (repeatable): '*' is any text, '?' one character",
-     .complete = COMPLETE_NONE},
+    PICTURE_PATTERN_OPTIONS,
     {.name = "max",
      .kind = OPTION_NUMBER,
      .argument = "N",

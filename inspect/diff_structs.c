@@ -6,6 +6,8 @@
 #include "inspect/diff.h"
 #include "inspect/render.h"
 
+enum { FIELDS_MIN = 64 /* elements of a list, at first */ };
+
 /* The fields of one structure, in its order. */
 struct listed {
     const char *name;
@@ -24,7 +26,7 @@ static int on_value(void *ctx, const struct value *value, const char *name, unsi
 {
     struct fields *fields = ctx;
     if (fields->n == fields->cap) {
-        const size_t cap = 2 * fields->cap + 64;
+        const size_t cap = fields->cap == 0 ? FIELDS_MIN : 2 * fields->cap;
         struct listed *list = reallocarray(fields->list, cap, sizeof *list);
         if (list == NULL)
             return err_nomem(&fields->err, "comparing structures");

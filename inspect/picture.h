@@ -18,6 +18,15 @@ struct picture_filter {
     const char *const *only, *const *ignore;
     size_t n_only, n_ignore;
 };
+/* Entries of a command's option table that such a filter is read from. */
+/* clang-format off */
+#define PICTURE_PATTERN_OPTIONS                                                                                    \
+    {.name = "only", .kind = OPTION_LIST, .argument = "PATTERN",                                                   \
+     .doc = "nothing but paths that match, and what lies below them (repeatable): esp, '*.mtime', 'esp:/EFI'",     \
+     .complete = COMPLETE_NONE},                                                                                   \
+    {.name = "ignore", .kind = OPTION_LIST, .argument = "PATTERN",                                                 \
+     .doc = "leave these out (repeatable): '*' is any text, '?' one character", .complete = COMPLETE_NONE}
+/* clang-format on */
 bool picture_matches(const char *pattern, const char *path);
 bool picture_wanted(const struct picture_filter *filter, const char *path);
 
@@ -88,6 +97,7 @@ enum { PICTURE_READ_BYTES = 1 << 18 };
 #define PICTURE_HASH_BYTES ((uint64_t)16 << 30) /* longer files have no hash: they are mostly holes */
 /* *ret_at: the first byte that differs; where one ends, when it is how the other begins. */
 struct picture_content {
+    struct plat_dev *dev; /* all of it; NULL: the file `node` of fs */
     struct fs *fs;
     uint64_t node, bytes;
 };

@@ -94,6 +94,8 @@ void picture_attributes(const struct picture_file *file, struct picture_attribut
 static int read_whole(const struct picture_content *content, uint64_t at, uint8_t *buf, size_t n,
                       struct plat_err *err)
 {
+    if (content->dev != NULL)
+        return dev_read(content->dev, at, buf, n, err);
     for (size_t done = 0; done < n;) {
         size_t got = 0;
         int rc =
@@ -112,10 +114,14 @@ static int read_whole(const struct picture_content *content, uint64_t at, uint8_
 static int skip_hole(const struct picture_content *content, uint64_t at, uint64_t *ret, struct plat_err *err)
 {
     struct range data = {at, 0};
+    int rc = 0;
     *ret = at;
-    if (content->fs->driver->next_data == NULL || at >= content->bytes)
+    if (at >= content->bytes || (content->dev == NULL && content->fs->driver->next_data == NULL))
         return 0;
-    int rc = content->fs->driver->next_data(content->fs, content->node, at, &data, err);
+    if (content->dev == NULL)
+        rc = content->fs->driver->next_data(content->fs, content->node, at, &data, err);
+    else if (!dev_next_data(content->dev, at, &data))
+        data.bytes = 0;
     if (rc == 0)
         *ret = data.bytes == 0 || data.start > content->bytes ? content->bytes
                : data.start > at                              ? data.start
@@ -140,7 +146,7 @@ int picture_compare(const struct picture_content *a, const struct picture_conten
     const uint64_t end = a->bytes < b->bytes ? a->bytes : b->bytes;
     uint8_t *buf = malloc(2 * (size_t)PICTURE_READ_BYTES);
     uint64_t at = 0, differs = end;
-    int rc = buf == NULL ? err_nomem(err, "comparing files") : 0;
+    int rc = buf == NULL ? err_nomem(err, "comparing contents") : 0;
     while (rc == 0 && at < end && differs == end) {
         uint64_t x = at, y = at;
         rc = skip_hole(a, at, &x, err);

@@ -1,7 +1,7 @@
 /* Which paths are left out: patterns with the habits of gitignore(5).
  *
  *     *.o          a name, at any depth          build/       a directory of that name, at any depth
- *     /TODO        that path only                doc/x.txt    so does a slash inside
+ *     /notes       that path only                doc/x.txt    so does a slash inside
  *     !keep.o      takes back what earlier patterns left out
  *     \#x \!x \   the character itself          # ...        a comment, in files of patterns only
  *
